@@ -1,0 +1,50 @@
+#include "candidates.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace sepal {
+namespace {
+
+bool is_hand(const Variant &v) { return std::string_view(v.scheduler) == "hand"; }
+bool is_specialised(const Variant &v) { return v.suite[0] != '\0'; }
+
+template <typename Predicate>
+const Variant *first_usable(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, Predicate wanted) {
+    for (const Variant &v : registry)
+        if (v.kernel && cpu.runs(v.isa) && wanted(v) && v.refuses(problem).empty()) return &v;
+    return nullptr;
+}
+
+}  // namespace
+
+const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
+    return first_usable(problem, registry, cpu, [](const Variant &v) { return is_hand(v) && is_specialised(v); });
+}
+
+const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
+    return first_usable(problem, registry, cpu, is_hand);
+}
+
+std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu,
+                                             const std::function<bool(const std::string &name)> &wanted) {
+    std::vector<const Variant *> chosen, taking;
+    for (const Variant &v : registry)
+        if (v.refuses(problem).empty()) taking.push_back(&v);
+    if (wanted) {
+        std::copy_if(taking.begin(), taking.end(), std::back_inserter(chosen), [&](const Variant *v) { return wanted(v->name); });
+        return chosen;
+    }
+    Isa best = Isa::x64;
+    for (const Variant *v : taking)
+        if (!v->is_reference() && cpu.runs(v->isa) && int(v->isa) > int(best)) best = v->isa;
+    const Variant *any_shape =
+        first_usable(problem, registry, cpu, [&](const Variant &v) { return is_hand(v) && !is_specialised(v) && v.isa == best; });
+    for (const Variant *v : taking) {
+        if (v->is_reference() || v->isa != best) continue;
+        if (!is_hand(*v) || is_specialised(*v) || v == any_shape) chosen.push_back(v);
+    }
+    return chosen;
+}
+
+}  // namespace sepal

@@ -1,0 +1,40 @@
+// Candidates: what the bench compares on one problem.
+#pragma once
+
+#include "runtime/registry.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace sepal {
+
+// One thing to be checked and timed. The variants are not owned and must outlive it.
+struct Candidate {
+    ConvProblem problem;
+    std::string suite;                // or the problem file
+    std::string name;                 // the variant's, or "unfused"
+    const Variant *variant = nullptr; // null only when `unavailable` says why
+    const Variant *second = nullptr;  // unfused depsep: `variant` does its depthwise half, this its pointwise half
+    std::string unavailable;          // why there is nothing to run; empty otherwise
+    std::string reproduce;            // the command that measures this again
+    std::string published;            // JSON text: figures that others published for the problem; may be empty
+    double compile_seconds = 0;       // of a kernel compiled in process; 0 when it was compiled ahead of time
+
+    // Compulsory bytes of a run; the unfused pair also writes and reads its intermediate.
+    double bytes() const { return second ? problem.unfused_bytes() : problem.bytes(); }
+};
+
+// The first hand-written variant that is compiled for exactly this problem (Variant::suite) and built, for an ISA that the CPU runs; null
+// when there is none. first_hand: the same, any-shape ones included.
+const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu);
+const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu);
+
+// The variants of the registry to be compared on a problem, in order of preference. With `wanted`: all that take the problem and
+// whose name it accepts. With an empty one: of those that take it, the hand-written ones that are specialised to it, the first
+// hand-written any-shape one and every autoscheduled one, of the best ISA that the CPU runs and the table has; never the reference.
+// Unbuilt ones are among them, so that they show up with their error.
+std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu,
+                                             const std::function<bool(const std::string &name)> &wanted);
+
+}  // namespace sepal

@@ -1,0 +1,19 @@
+// The HTML report: tools/report.py, run by a Python that has matplotlib.
+#pragma once
+
+#include <string>
+
+namespace sepal {
+
+struct HtmlTools {
+    std::string python, script;
+};
+
+// The environment variables SEPAL_PYTHON and SEPAL_REPORT_SCRIPT, where set, before the paths given. Throws BadInput with one
+// sentence when one of the two does not exist or the Python lacks matplotlib.
+HtmlTools find_html_tools(const std::string &python, const std::string &script);
+
+// Turns the JSON report into one HTML file, atomically. Throws BadInput when the script fails; it has then told why on stderr.
+void write_html(const HtmlTools &tools, const std::string &json_path, const std::string &html_path);
+
+}  // namespace sepal

@@ -1,0 +1,43 @@
+// What is shown of a run: lines on stdout, JSON, CSV.
+#pragma once
+
+#include "machine.h"
+#include "runner.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace sepal {
+
+// The conventions that every report states.
+extern const char *const flop_convention;
+extern const char *const byte_convention;
+extern const char *const column_legend;
+
+// One result as a flat object. The first fields are a stable interface: "suite", "problem", "variant", "provider", "threads",
+// "cache", "median_ms", "min_ms", "spread_pct", "gflops", "gbps", "pct_fma_peak", "pct_roofline", "bound", "check". Numbers of a
+// result that was not timed are null; so is "bound" and "pct_roofline" without a roofline, and "published" where nothing was.
+nlohmann::ordered_json to_json(const Result &result);
+
+// {"machine": {...}, "results": [...], "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
+// line; `date`: of the run, ISO 8601.
+struct RunDescription {
+    std::string command, date, title, description;
+};
+nlohmann::ordered_json report_json(const Machine &machine, const std::vector<Result> &results, const RunDescription &run);
+
+// The same fields as a table (RFC 4180, comma, one header line). "published" is JSON text.
+std::string report_csv(const std::vector<Result> &results);
+
+// Several lines that end with a newline. Peaks of one and of `threads` threads, or all that were measured when it is 0.
+std::string machine_table(const Machine &machine, int threads);
+std::string table_header();
+// All results of one problem: what it is, a line for each candidate and cache state, what was published for it.
+std::string table_block(const std::vector<Result> &results);
+
+// "1 h 02 min", "3 min 20 s", "12 s"; for estimates and time left.
+std::string duration(double seconds);
+
+}  // namespace sepal

@@ -1,0 +1,308 @@
+#include "runner.h"
+
+#include "memory.h"
+#include "probes.h"
+#include "runtime/plan.h"
+#include "runtime/reference.h"
+#include "threads.h"
+#include "timer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace sepal {
+namespace {
+
+constexpr double sample_seconds = 1e-3;  // the least length of a warm sample
+constexpr double slow_seconds = 1.0;     // of one run: beyond it no run is made that is not needed
+constexpr uint32_t data_seed = 1;
+constexpr double float_bytes = sizeof(float);
+
+// A candidate bound to the tensors.
+struct Executable {
+    std::unique_ptr<Plan> first, second;
+    AlignedFloats *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
+
+    Status run(const float *input, float *output) const {
+        if (!second) return first->run(input, output);
+        const Status status = first->run(input, middle->data());
+        return status.ok() ? second->run(middle->data(), output) : status;
+    }
+};
+
+// What is known of one candidate while it is being measured.
+struct Entry {
+    const Candidate *candidate;
+    Executable executable;
+    std::string check, message;
+    double run_seconds = 0;  // of a trial
+    int64_t batch = 1;
+    std::vector<double> warm, cold;  // seconds of one run
+
+    bool alive() const { return check == "passed"; }
+};
+
+std::string why_not(const Candidate &c, const Cpu &cpu) {
+    if (!c.unavailable.empty()) return c.unavailable;
+    const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
+                                                             {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
+    for (const auto &[variant, problem] : parts) {
+        if (!variant) continue;
+        if (!variant->kernel) return fmt::format("{} was not built: {}", variant->name, variant->error);
+        if (!cpu.runs(variant->isa)) return fmt::format("this CPU does not run {}", name(variant->isa));
+        if (const std::string why = variant->refuses(problem); !why.empty()) return fmt::format("{} {}", variant->name, why);
+    }
+    return {};
+}
+
+Status bind(Executable &e, const Candidate &c, const Tensors &tensors, AlignedFloats &middle) {
+    Status status;
+    if (!c.second) {
+        e.first = Plan::create(c.problem, *c.variant, tensors.weights(), status);
+        return status;
+    }
+    const Weights all = tensors.weights();
+    Weights depthwise, pointwise;
+    depthwise.filter = all.filter;
+    depthwise.bias = all.mid_bias;
+    pointwise.filter = all.pointwise_filter;
+    pointwise.bias = all.bias;
+    e.first = Plan::create(c.problem.depthwise_half(), *c.variant, depthwise, status);
+    if (status.ok()) e.second = Plan::create(c.problem.pointwise_half(), *c.second, pointwise, status);
+    e.middle = &middle;
+    return status;
+}
+
+// Runs and checks; a trial of the time comes with it.
+void check(Entry &e, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &output) {
+    // An element that is not written stays NaN and fails the check.
+    std::fill_n(output.data(), output.size(), std::numeric_limits<float>::quiet_NaN());
+    const double start = now();
+    const Status status = e.executable.run(input.data(), output.data());
+    e.run_seconds = now() - start;
+    e.check = "failed";
+    if (!status.ok()) {
+        e.message = status.message;
+        return;
+    }
+    const CheckResult result = check_output(tensors, output.data());
+    e.message = result.message;
+    if (result.passed) e.check = "passed";
+}
+
+// Mean seconds of `batch` runs in a row; nothing, and the entry failed, when a run reports an error.
+std::optional<double> time_runs(Entry &e, int64_t batch, const AlignedFloats &input, AlignedFloats &output) {
+    const double start = now();
+    for (int64_t i = 0; i < batch; i++) {
+        const Status status = e.executable.run(input.data(), output.data());
+        if (!status.ok()) {
+            e.check = "failed";
+            e.message = status.message;
+            return std::nullopt;
+        }
+    }
+    return (now() - start) / double(batch);
+}
+
+// How many runs last as long as a sample should, by a trial that is doubled.
+template <typename Run>
+int64_t choose_batch(const Run &run) {
+    for (int64_t batch = 1;; batch *= 2) {
+        const std::optional<double> seconds = run(batch);
+        if (!seconds || *seconds * double(batch) >= sample_seconds) return batch;
+    }
+}
+
+void measure_candidate(Entry &e, bool stays_in_cache, Evictor &evictor, const AlignedFloats &input, AlignedFloats &output) {
+    const bool slow = e.run_seconds > slow_seconds;
+    const bool cold = !slow || int(e.cold.size()) < least_cold_samples;
+    if (cold) {
+        evictor.evict();
+        if (const auto t = time_runs(e, 1, input, output)) e.cold.push_back(*t);
+    }
+    // The cold run warms a slow kernel up; tensors that no cache holds need no warming up.
+    if (e.alive() && (!slow || (!cold && stays_in_cache))) time_runs(e, 1, input, output);
+    if (!e.alive()) return;
+    if (const auto t = time_runs(e, e.batch, input, output)) e.warm.push_back(*t);
+}
+
+int64_t last_level_capacity(const Machine &machine) {
+    if (machine.caches.empty()) return 0;
+    const CacheLevel &last = machine.caches.back();
+    return last.bytes * ((int64_t(allowed_cpus().size()) + last.shared_by - 1) / last.shared_by);
+}
+
+int64_t sweep_bytes(const Machine &machine, int threads) {
+    const int64_t inner = machine.caches.size() > 1 ? machine.caches[machine.caches.size() - 2].bytes : 0;
+    return std::max<int64_t>({2 * last_level_capacity(machine), 4 * inner * threads, 1 << 20});
+}
+
+std::vector<double> scaled(std::vector<double> values, double factor) {
+    for (double &v : values) v *= factor;
+    return values;
+}
+
+// The probes' samples of one problem.
+struct ProbeSamples {
+    std::vector<FmaProbe> fma;
+    std::vector<std::vector<double>> fma_gflops;
+    std::vector<double> copy_warm, copy_cold;
+
+    double peak(Isa isa) const {
+        for (size_t i = 0; i < fma.size(); i++)
+            if (fma[i].isa() == isa) return summarise(fma_gflops[i]).median;
+        return 0;
+    }
+};
+
+void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &machine, const RunnerOptions &options) {
+    const bool warm = r.cache == CacheState::warm;
+    const Candidate &c = *e.candidate;
+    r.milliseconds = summarise(scaled(warm ? e.warm : e.cold, 1e3));
+    r.batch = warm ? e.batch : 1;
+    r.flops = c.problem.flops();
+    r.bytes = c.bytes();
+    r.fma_gflops = probes.peak(options.cpu.best);
+    r.isa_gflops = probes.peak(c.variant->isa);
+    r.copy_ms = 1e3 * summarise(warm ? probes.copy_warm : probes.copy_cold).median;
+    if (const auto roof = roofline(machine, options.threads, r.fma_gflops, r.flops, r.bytes, r.cache)) {
+        r.roofline_ms = 1e3 * roof->seconds;
+        r.bound = roof->bound;
+    }
+}
+
+std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSamples &probes, const Machine &machine,
+                            const RunnerOptions &options) {
+    std::vector<Result> all;
+    double first[2] = {0, 0};  // medians of the first timed candidate, warm and cold
+    for (const Entry &e : entries)
+        for (CacheState cache : {CacheState::warm, CacheState::cold}) {
+            Result r;
+            r.candidate = *e.candidate;
+            r.threads = options.threads;
+            r.cache = cache;
+            r.check = e.check;
+            r.check_message = e.message;
+            if (e.alive()) {
+                fill(r, e, probes, machine, options);
+                double &median = first[cache == CacheState::cold];
+                if (median == 0) median = r.milliseconds.median;
+                r.speedup = median / r.milliseconds.median;
+            }
+            all.push_back(std::move(r));
+        }
+    return all;
+}
+
+}  // namespace
+
+double memory_needed(const ConvProblem &p, const Machine &machine) {
+    const double filters = double(p.filter_elements() + p.pointwise_filter_elements());
+    const double middle = p.op == Operator::depsep ? double(p.n * p.p() * p.q()) * double(p.mid_channels()) : 0;
+    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + middle + 4 * filters;
+    return float_bytes * tensors + double(sweep_bytes(machine, int(allowed_cpus().size())));
+}
+
+double estimate_seconds(const ConvProblem &p, int candidates, const Machine &machine, const RunnerOptions &options) {
+    const FmaPeak *peak = machine.peak(options.cpu.best, options.threads);
+    const auto roof = roofline(machine, options.threads, peak ? peak->gflops : 0, p.flops(), p.bytes(), CacheState::cold);
+    const double run = roof ? 2 * roof->seconds : 0;
+    const double timed = std::max(options.seconds, run * (least_warm_samples + least_cold_samples));
+    const double reference_macs_per_s = 5e8;  // about, of the check's double-precision loops
+    const double check = run + std::min(p.flops() / 2, 1e9) / reference_macs_per_s;
+    return candidates * (timed + check);
+}
+
+std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, const Machine &machine, const RunnerOptions &options) {
+    std::vector<Entry> entries;
+    for (const Candidate &c : candidates) {
+        Entry e;
+        e.candidate = &c;
+        if (const std::string why = why_not(c, options.cpu); !why.empty()) e.check = "skipped: " + why;
+        entries.push_back(std::move(e));
+    }
+    ProbeSamples probes;
+    const auto finish = [&] { return results(entries, probes, machine, options); };
+    if (candidates.empty()) return {};
+    const ConvProblem &problem = candidates.front().problem;
+    const double needed = memory_needed(problem, machine), available = double(available_memory());
+    if (available > 0 && needed > available)
+        for (Entry &e : entries)
+            if (e.check.empty())
+                e.check = fmt::format("skipped: needs {:.2f} GB of memory ({:.0f} bytes), {:.2f} GB ({:.0f} bytes) are available",
+                                      needed / 1e9, needed, available / 1e9, available);
+    if (std::none_of(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty(); })) return finish();
+
+    const auto tell = [&](const std::string &what, double fraction) {
+        if (options.progress) options.progress(what, fraction);
+    };
+    set_num_threads(options.threads);
+    if (options.set_num_threads_in_process) options.set_num_threads_in_process(options.threads);
+    // With several threads the caller is one of the kernels' pool, whose others would inherit its one CPU.
+    std::optional<PinCaller> pinned;
+    if (options.threads == 1) pinned.emplace();
+
+    tell("filling tensors", 0);
+    std::optional<Tensors> tensors = make_exact_tensors(problem, data_seed);
+    std::vector<float>().swap(tensors->output);  // kernels write to `output`
+    AlignedFloats input(problem.input_elements()), output(problem.output_elements()), middle;
+    std::copy(tensors->input.begin(), tensors->input.end(), input.data());
+    const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
+    if (unfused != entries.end()) middle = AlignedFloats(problem.n * problem.p() * problem.q() * problem.mid_channels());
+
+    for (Entry &e : entries) {
+        if (!e.check.empty()) continue;
+        tell(e.candidate->name + ": check", 0);
+        const Status status = bind(e.executable, *e.candidate, *tensors, middle);
+        if (!status.ok()) {
+            e.check = "skipped: " + status.message;
+            continue;
+        }
+        check(e, *tensors, input, output);
+    }
+    tensors.reset();
+
+    std::vector<Entry *> alive;
+    for (Entry &e : entries)
+        if (e.alive()) alive.push_back(&e);
+    if (alive.empty()) return finish();
+    for (Entry *e : alive)
+        if (e->run_seconds < 10 * sample_seconds)  // the first run is slower than the rest, but not ten times
+            e->batch = choose_batch([&](int64_t batch) { return time_runs(*e, batch, input, output); });
+
+    for (Isa isa : all_isas) {
+        const bool used = std::any_of(alive.begin(), alive.end(), [&](const Entry *e) { return e->candidate->variant->isa == isa; });
+        if (used || isa == options.cpu.best) probes.fma.emplace_back(isa, options.threads);
+    }
+    probes.fma_gflops.resize(probes.fma.size());
+    CopyProbe copy(problem.bytes(), options.cpu.best, options.threads);
+    const int64_t copy_batch = choose_batch([&](int64_t batch) { return std::optional<double>(copy.seconds(batch)); });
+    const int sweepers = options.threads == 1 ? 1 : int(allowed_cpus().size());
+    Evictor evictor(sweep_bytes(machine, sweepers), sweepers);
+    for (const AlignedFloats *tensor : std::initializer_list<const AlignedFloats *>{&input, &output, &middle, &copy.source(), &copy.destination()})
+        evictor.add(*tensor);
+    const bool stays_in_cache = problem.bytes() < double(last_level_capacity(machine));
+
+    const double budget = options.seconds * double(alive.size()), start = now();
+    for (int round = 0; round < most_samples; round++) {
+        if (round >= least_warm_samples && now() - start >= budget) break;
+        for (size_t i = 0; i < probes.fma.size(); i++) probes.fma_gflops[i].push_back(probes.fma[i].gflops());
+        evictor.evict();
+        probes.copy_cold.push_back(copy.seconds(1));
+        copy.seconds(1);
+        probes.copy_warm.push_back(copy.seconds(copy_batch));
+        for (size_t i = 0; i < alive.size(); i++) {
+            Entry &e = *alive[(i + size_t(round)) % alive.size()];  // each comes first in turn
+            const double done = double(size_t(round) * alive.size() + i) / double(least_warm_samples * alive.size());
+            tell(e.candidate->name, std::min({1.0, done, (now() - start) / budget}));
+            if (e.alive()) measure_candidate(e, stays_in_cache, evictor, input, output);
+        }
+    }
+    return finish();
+}
+
+}  // namespace sepal

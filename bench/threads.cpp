@@ -1,0 +1,94 @@
+#include "threads.h"
+
+#include "timer.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+namespace sepal {
+namespace {
+
+std::vector<int> affinity_mask() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<int> cpus;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    if (cpus.empty()) cpus.push_back(0);
+    return cpus;
+}
+
+std::vector<int> cores_first(const std::vector<int> &cpus) {
+    std::vector<int> first, siblings;
+    std::vector<std::string> seen;
+    for (int cpu : cpus) {
+        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+        std::string core;
+        if (!std::getline(file, core)) core = std::to_string(cpu);
+        const bool known = std::find(seen.begin(), seen.end(), core) != seen.end();
+        if (!known) seen.push_back(core);
+        (known ? siblings : first).push_back(cpu);
+    }
+    first.insert(first.end(), siblings.begin(), siblings.end());
+    return first;
+}
+
+void set_affinity(const std::vector<int> &cpus) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int cpu : cpus) CPU_SET(cpu, &set);
+    // A failure leaves the thread inside the process's mask, where it may move; nothing to do about it.
+    (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+std::vector<int> parse_cpu_list(const std::string &text) {
+    std::vector<int> cpus;
+    const char *p = text.c_str();
+    while (*p >= '0' && *p <= '9') {
+        char *end = nullptr;
+        const long first = std::strtol(p, &end, 10);
+        long last = first;
+        if (*end == '-') last = std::strtol(end + 1, &end, 10);
+        for (long cpu = first; cpu <= last; cpu++) cpus.push_back(int(cpu));
+        p = *end == ',' ? end + 1 : end;
+    }
+    return cpus;
+}
+
+const std::vector<int> &allowed_cpus() {
+    static const std::vector<int> cpus = cores_first(affinity_mask());
+    return cpus;
+}
+
+double run_pinned(int threads, const std::function<void(int)> &body) {
+    const std::vector<int> &cpus = allowed_cpus();
+    std::atomic<int> ready{0};
+    std::vector<double> begin(threads), end(threads);
+    std::vector<std::thread> team;
+    team.reserve(threads);
+    for (int t = 0; t < threads; t++)
+        team.emplace_back([&, t] {
+            set_affinity({cpus[t % cpus.size()]});
+            ready++;
+            while (ready < threads) std::this_thread::yield();
+            begin[t] = now();
+            body(t);
+            end[t] = now();
+        });
+    for (std::thread &t : team) t.join();
+    return *std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end());
+}
+
+PinCaller::PinCaller() { set_affinity({allowed_cpus().front()}); }
+PinCaller::~PinCaller() { set_affinity(allowed_cpus()); }
+
+}  // namespace sepal

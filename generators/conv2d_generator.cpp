@@ -1,0 +1,45 @@
+#include "conv_generator.h"
+
+namespace sepal {
+
+// output = activation(bias + conv(input, filter)), r x s, any stride, dilation, padding and groups.
+class Conv2dGenerator : public ConvGenerator<Conv2dGenerator> {
+public:
+    Input<Buffer<float, 5>> input{"input"};        // (c / groups, g, w, h, n)
+    Input<Buffer<float, 6>> filter{"filter"};      // (panel, c / groups, s, r, panels, g)
+    Input<Buffer<float, 2>> bias{"bias"};          // (k / groups up to whole panels, g)
+    GeometryInputs geo;
+    Input<int32_t> activation_in{"activation_in"};
+    Output<Buffer<float, 5>> output{"output"};     // (k / groups, g, q, p, n)
+
+    void generate() {
+        ConvStages &st = stages;
+        const int kg = over(k, groups), cg = over(c, groups);
+        dense(input, {cg, groups, w, h, at_run_time});
+        dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups});
+        dense(bias, {padded_to_panels(kg), groups});
+        dense(output, {kg, groups, q, p, at_run_time});
+        st.channels = fixed_or(cg, input.dim(0).extent());
+        st.padded = pad(input, 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
+        accumulate_conv(st, filter, bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), geometry(geo), panel);
+        output(st.k, st.g, st.x, st.y, st.n) = activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        st.output = output;
+    }
+
+    void hand_over(const Schedule &knobs) { schedule_conv2d_x86(stages, knobs, get_target()); }
+
+    void estimate() {
+        const int cg = estimate_or(over(c, groups), 128), kg = estimate_or(over(k, groups), 128), gs = estimate_or(groups, 1);
+        const int rows = estimate_or(r, 3), columns = estimate_or(s, 3);
+        estimate_extents(input, {cg, gs, estimate_or(w, 224), estimate_or(h, 224), 1});
+        estimate_extents(filter, {kg, cg, columns, rows, 1, gs});
+        estimate_extents(bias, {kg, gs});
+        estimate_extents(output, {kg, gs, estimate_or(q, 224), estimate_or(p, 224), 1});
+        estimate_geometry(geo);
+        activation_in.set_estimate(estimate_or(activation, 0));
+    }
+};
+
+}  // namespace sepal
+
+HALIDE_REGISTER_GENERATOR(sepal::Conv2dGenerator, conv2d)

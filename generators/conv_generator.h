@@ -1,0 +1,107 @@
+// ConvGenerator: what the four generators share: the GeneratorParams that describe a specialisation and a schedule, the
+// constraints that follow from them, the estimates for the autoschedulers, and the hand-over to a schedule.
+//
+// The order of a generator's inputs is the kernels' call interface; runtime/plan.cpp binds the same order.
+#pragma once
+
+#include "conv_stages.h"
+#include "schedules/schedule.h"
+#include "schedules/x86/schedules.h"
+
+namespace sepal {
+
+// Value of a GeneratorParam that leaves an extent or a setting to run time.
+constexpr int at_run_time = -1;
+
+// The scalar inputs of every operator with an r x s filter.
+struct GeometryInputs {
+    Halide::GeneratorInput<int32_t> stride_h{"stride_h_in"}, stride_w{"stride_w_in"}, dilation_h{"dilation_h_in"},
+        dilation_w{"dilation_w_in"}, pad_top{"pad_top_in"}, pad_left{"pad_left_in"};
+};
+
+template<typename Derived>
+class ConvGenerator : public Halide::Generator<Derived> {
+public:
+    // The problem, as far as it is fixed at compile time; names as in problem files.
+    Halide::GeneratorParam<int> h{"h", at_run_time}, w{"w", at_run_time}, c{"c", at_run_time}, k{"k", at_run_time},
+        r{"r", at_run_time}, s{"s", at_run_time}, p{"p", at_run_time}, q{"q", at_run_time},
+        stride_h{"stride_h", at_run_time}, stride_w{"stride_w", at_run_time}, dilation_h{"dilation_h", at_run_time},
+        dilation_w{"dilation_w", at_run_time}, pad_top{"pad_top", at_run_time}, pad_left{"pad_left", at_run_time},
+        groups{"groups", at_run_time}, multiplier{"multiplier", at_run_time}, activation{"activation", at_run_time},
+        mid_activation{"mid_activation", at_run_time};
+    // The layout of the packed filter: output channels in a panel; 0: all in one.
+    Halide::GeneratorParam<int> panel{"panel", 0};
+    // Leaves everything to Halide's default schedule.
+    Halide::GeneratorParam<bool> unscheduled{"unscheduled", false};
+    // The knobs of Schedule, completely derived.
+    Halide::GeneratorParam<int> lanes{"lanes", 1}, k_vectors{"k_vectors", 1}, q_tile{"q_tile", 1}, p_tile{"p_tile", 1},
+        q_strip{"q_strip", 1}, p_strip{"p_strip", 1}, c_block{"c_block", 0}, c_unroll{"c_unroll", 1}, prefetch{"prefetch", 0};
+
+    void schedule() {
+        if (this->using_autoscheduler()) {
+            static_cast<Derived *>(this)->estimate();
+        } else if (!unscheduled) {
+            static_cast<Derived *>(this)->hand_over(knobs());
+        }
+    }
+
+protected:
+    ConvStages stages;
+
+    Schedule knobs() const {
+        Schedule s;
+        s.lanes = lanes, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.q_strip = q_strip;
+        s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.prefetch = prefetch;
+        return s;
+    }
+
+    static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
+        return fixed == at_run_time ? run_time : Halide::Expr(fixed);
+    }
+
+    Geometry geometry(const GeometryInputs &in) const {
+        return {fixed_or(stride_h, in.stride_h), fixed_or(stride_w, in.stride_w),     fixed_or(dilation_h, in.dilation_h),
+                fixed_or(dilation_w, in.dilation_w), fixed_or(pad_top, in.pad_top), fixed_or(pad_left, in.pad_left)};
+    }
+
+    // Declares a dense buffer whose extents (innermost first) are constants or at_run_time; strides become constants as
+    // far as the extents below are.
+    template<typename BufferIO>
+    static void dense(BufferIO &buffer, std::initializer_list<int> extents) {
+        int i = 0;
+        Halide::Expr stride = 1;
+        for (int extent : extents) {
+            auto dim = buffer.dim(i++);
+            dim.set_min(0);
+            dim.set_stride(stride);
+            if (extent != at_run_time) dim.set_extent(extent);
+            stride = Halide::Internal::simplify(stride * (extent != at_run_time ? Halide::Expr(extent) : dim.extent()));
+        }
+    }
+    int padded_to_panels(int k_value) const {
+        return k_value == at_run_time ? at_run_time : panel ? (k_value + panel - 1) / panel * panel : k_value;
+    }
+    int panels(int k_value) const { return k_value == at_run_time ? at_run_time : panel ? (k_value + panel - 1) / panel : 1; }
+    int panel_extent(int k_value) const { return panel ? int(panel) : k_value; }
+    // Of a product or quotient of extents that are both known.
+    static int times(int a, int b) { return a == at_run_time || b == at_run_time ? at_run_time : a * b; }
+    static int over(int a, int b) { return a == at_run_time || b == at_run_time ? at_run_time : a / b; }
+
+    // Estimates for an any-shape kernel are those of the problem that the project was founded for: 3x3, 128 channels on 224x224.
+    int estimate_or(int fixed, int otherwise) const { return fixed == at_run_time ? otherwise : fixed; }
+    template<typename BufferIO>
+    static void estimate_extents(BufferIO &buffer, std::initializer_list<int> extents) {
+        int i = 0;
+        for (int extent : extents) buffer.dim(i++).set_estimate(0, extent);
+    }
+    void estimate_geometry(GeometryInputs &in) const {
+        in.stride_h.set_estimate(estimate_or(stride_h, 1));
+        in.stride_w.set_estimate(estimate_or(stride_w, 1));
+        in.dilation_h.set_estimate(estimate_or(dilation_h, 1));
+        in.dilation_w.set_estimate(estimate_or(dilation_w, 1));
+        in.pad_top.set_estimate(estimate_or(pad_top, 1));
+        in.pad_left.set_estimate(estimate_or(pad_left, 1));
+    }
+};
+
+}  // namespace sepal

@@ -1,0 +1,59 @@
+// ConvStages: the named Funcs, Vars and RDoms of an operator that a schedule may touch, and the arithmetic that makes
+// them. Each step (pad, the three accumulations, the epilogue) is written here once and shared by the generators. No
+// scheduling in this file.
+#pragma once
+
+#include "runtime/problem.h"
+
+#include <Halide.h>
+
+namespace sepal {
+
+// Where the taps of an r x s filter fall. Constants in specialised kernels, parameters in any-shape kernels.
+struct Geometry {
+    Halide::Expr stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+};
+
+// Dimensions, innermost first. A depthwise half and a pointwise half have their own members, so that depsep has both.
+struct ConvStages {
+    Halide::Var c{"c"}, k{"k"}, g{"g"}, x{"x"}, y{"y"}, n{"n"};
+
+    Halide::Func padded;  // (c, x, y, n) or (c, g, x, y, n): the input with zeros around it; undefined for pointwise
+
+    Halide::Func depthwise;     // (k, x, y, n): accumulates filter taps
+    Halide::RDom taps;          // x: filter column, y: filter row
+    Halide::Func mid;           // (k, x, y, n): the depthwise half after its epilogue
+    Halide::Func depthwise_filter;
+
+    Halide::Func acc;     // (k, x, y, n), (k, g, x, y, n) or (k, x): accumulates over channels (and taps)
+    Halide::RDom sum;     // x: input channel; conv2d also y: filter column, z: filter row
+    Halide::Func filter;  // the panelled filter that acc reads
+    Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input
+
+    Halide::Func output;  // same dimensions as acc
+
+    Halide::Expr channels;  // that acc sums over: of the input's group, or of the depthwise half's output for depsep
+};
+
+// The input with zeros outside [0, w) x [0, h). `x_dim` is the position of the column index in `input`; the row index
+// follows it.
+Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);
+
+// activation(value). `activation` is a constant, or an int32 parameter with the numbers of enum Activation.
+// hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019).
+Halide::Expr activate(const Halide::Expr &value, const Halide::Expr &activation);
+
+// stages.depthwise(k, x, y, n) = bias(k) + sum over taps filter(k, s, r) * padded(k / multiplier, column, row, n).
+void accumulate_depthwise(ConvStages &stages, const Halide::Func &filter, const Halide::Func &bias, const Halide::Expr &r,
+                          const Halide::Expr &s, const Geometry &geometry, const Halide::Expr &multiplier);
+
+// stages.acc(k, ...) = bias(k) + sum over channels filter(k % panel, c, k / panel) * source(c, ...), where `...` are the
+// pixel dimensions of source: (x, y, n) or (x). With panel 0 the filter is one panel of all output channels.
+void accumulate_pointwise(ConvStages &stages, const Halide::Func &filter, const Halide::Func &bias, int panel);
+
+// stages.acc(k, g, x, y, n) = bias(k, g) + sum over channels of the group and taps
+//   filter(k % panel, c, s, r, k / panel, g) * padded(c, g, column, row, n).
+void accumulate_conv(ConvStages &stages, const Halide::Func &filter, const Halide::Func &bias, const Halide::Expr &r,
+                     const Halide::Expr &s, const Geometry &geometry, int panel);
+
+}  // namespace sepal

@@ -1,0 +1,59 @@
+#include "conv_generator.h"
+
+namespace sepal {
+
+// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
+class DepsepGenerator : public ConvGenerator<DepsepGenerator> {
+public:
+    Input<Buffer<float, 4>> input{"input"};                        // (c, w, h, n)
+    Input<Buffer<float, 3>> filter{"filter"};                      // (c * multiplier, s, r)
+    Input<Buffer<float, 1>> mid_bias{"mid_bias"};                  // (c * multiplier)
+    Input<Buffer<float, 3>> pointwise_filter{"pointwise_filter"};  // (panel, c * multiplier, panels)
+    Input<Buffer<float, 1>> bias{"bias"};                          // (k up to whole panels)
+    GeometryInputs geo;
+    Input<int32_t> multiplier_in{"multiplier_in"};
+    Input<int32_t> mid_activation_in{"mid_activation_in"};
+    Input<int32_t> activation_in{"activation_in"};
+    Output<Buffer<float, 4>> output{"output"};                     // (k, q, p, n)
+
+    void generate() {
+        ConvStages &st = stages;
+        const int mids = times(c, multiplier);
+        dense(input, {c, w, h, at_run_time});
+        dense(filter, {mids, s, r});
+        dense(mid_bias, {mids});
+        dense(pointwise_filter, {panel_extent(k), mids, panels(k)});
+        dense(bias, {padded_to_panels(k)});
+        dense(output, {k, q, p, at_run_time});
+        st.channels = fixed_or(mids, filter.dim(0).extent());
+        st.padded = pad(input, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        accumulate_depthwise(st, filter, mid_bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
+                             geometry(geo), fixed_or(multiplier, multiplier_in));
+        st.mid = Func("mid");
+        st.mid(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in));
+        st.source = st.mid;
+        accumulate_pointwise(st, pointwise_filter, bias, panel);
+        output(st.k, st.x, st.y, st.n) = activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        st.output = output;
+    }
+
+    void hand_over(const Schedule &knobs) { schedule_depsep_x86(stages, knobs, get_target()); }
+
+    void estimate() {
+        const int m = estimate_or(multiplier, 1), mids = estimate_or(c, 128) * m, ks = estimate_or(k, 128);
+        estimate_extents(input, {estimate_or(c, 128), estimate_or(w, 224), estimate_or(h, 224), 1});
+        estimate_extents(filter, {mids, estimate_or(s, 3), estimate_or(r, 3)});
+        estimate_extents(mid_bias, {mids});
+        estimate_extents(pointwise_filter, {ks, mids, 1});
+        estimate_extents(bias, {ks});
+        estimate_extents(output, {ks, estimate_or(q, 224), estimate_or(p, 224), 1});
+        estimate_geometry(geo);
+        multiplier_in.set_estimate(m);
+        mid_activation_in.set_estimate(estimate_or(mid_activation, 0));
+        activation_in.set_estimate(estimate_or(activation, 0));
+    }
+};
+
+}  // namespace sepal
+
+HALIDE_REGISTER_GENERATOR(sepal::DepsepGenerator, depsep)

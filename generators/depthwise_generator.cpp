@@ -1,0 +1,46 @@
+#include "conv_generator.h"
+
+namespace sepal {
+
+// output = activation(bias + depthwise_conv(input, filter)), r x s, any stride, dilation, padding and channel multiplier.
+class DepthwiseGenerator : public ConvGenerator<DepthwiseGenerator> {
+public:
+    Input<Buffer<float, 4>> input{"input"};        // (c, w, h, n)
+    Input<Buffer<float, 3>> filter{"filter"};      // (c * multiplier, s, r)
+    Input<Buffer<float, 1>> bias{"bias"};          // (c * multiplier)
+    GeometryInputs geo;
+    Input<int32_t> multiplier_in{"multiplier_in"};
+    Input<int32_t> activation_in{"activation_in"};
+    Output<Buffer<float, 4>> output{"output"};     // (c * multiplier, q, p, n)
+
+    void generate() {
+        ConvStages &st = stages;
+        const int mid = times(c, multiplier);
+        dense(input, {c, w, h, at_run_time});
+        dense(filter, {mid, s, r});
+        dense(bias, {mid});
+        dense(output, {mid, q, p, at_run_time});
+        st.padded = pad(input, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        accumulate_depthwise(st, filter, bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
+                             geometry(geo), fixed_or(multiplier, multiplier_in));
+        output(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        st.output = output;
+    }
+
+    void hand_over(const Schedule &knobs) { schedule_depthwise_x86(stages, knobs, get_target()); }
+
+    void estimate() {
+        const int m = estimate_or(multiplier, 1), mid = estimate_or(c, 128) * m;
+        estimate_extents(input, {estimate_or(c, 128), estimate_or(w, 224), estimate_or(h, 224), 1});
+        estimate_extents(filter, {mid, estimate_or(s, 3), estimate_or(r, 3)});
+        estimate_extents(bias, {mid});
+        estimate_extents(output, {mid, estimate_or(q, 224), estimate_or(p, 224), 1});
+        estimate_geometry(geo);
+        multiplier_in.set_estimate(m);
+        activation_in.set_estimate(estimate_or(activation, 0));
+    }
+};
+
+}  // namespace sepal
+
+HALIDE_REGISTER_GENERATOR(sepal::DepthwiseGenerator, depthwise)

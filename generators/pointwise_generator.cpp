@@ -1,0 +1,42 @@
+#include "conv_generator.h"
+
+namespace sepal {
+
+// output = activation(bias + filter * input) for each pixel: a matrix product. The pixels of all images are one dimension.
+class PointwiseGenerator : public ConvGenerator<PointwiseGenerator> {
+public:
+    Input<Buffer<float, 2>> input{"input"};        // (c, pixels)
+    Input<Buffer<float, 3>> filter{"filter"};      // (panel, c, panels)
+    Input<Buffer<float, 1>> bias{"bias"};          // (k up to whole panels)
+    Input<int32_t> activation_in{"activation_in"};
+    Output<Buffer<float, 2>> output{"output"};     // (k, pixels)
+
+    void generate() {
+        ConvStages &st = stages;
+        dense(input, {c, at_run_time});
+        dense(filter, {panel_extent(k), c, panels(k)});
+        dense(bias, {padded_to_panels(k)});
+        dense(output, {k, at_run_time});
+        st.channels = fixed_or(c, input.dim(0).extent());
+        st.source = input;
+        accumulate_pointwise(st, filter, bias, panel);
+        output(st.k, st.x) = activate(st.acc(st.k, st.x), fixed_or(activation, activation_in));
+        st.output = output;
+    }
+
+    void hand_over(const Schedule &knobs) { schedule_pointwise_x86(stages, knobs, get_target()); }
+
+    void estimate() {
+        const int cs = estimate_or(c, 128), ks = estimate_or(k, 128);
+        const int pixels = estimate_or(p, 224) * estimate_or(q, 224);
+        estimate_extents(input, {cs, pixels});
+        estimate_extents(filter, {ks, cs, 1});
+        estimate_extents(bias, {ks});
+        estimate_extents(output, {ks, pixels});
+        activation_in.set_estimate(estimate_or(activation, 0));
+    }
+};
+
+}  // namespace sepal
+
+HALIDE_REGISTER_GENERATOR(sepal::PointwiseGenerator, pointwise)

@@ -1,0 +1,36 @@
+// Isa: an instruction set that kernels are compiled for, and whether this CPU runs it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sepal {
+
+enum class Isa {
+    x64,     // SSE4.1: every 64-bit x86 of the last 15 years
+    avx2,    // AVX2, FMA, F16C
+    avx512,  // AVX-512 F, CD, DQ, BW, VL (Skylake-SP, Zen 4 and later)
+};
+constexpr Isa all_isas[] = {Isa::x64, Isa::avx2, Isa::avx512};
+
+std::string_view name(Isa isa);
+std::optional<Isa> isa_from_name(std::string_view text);
+std::string isa_names();  // "x64, avx2, avx512"
+
+// The Halide target that kernels of this ISA are compiled for; never `host`, so that builds do not differ by machine.
+std::string_view halide_target(Isa isa);
+// f32 lanes of a vector register, and the number of vector registers.
+int lanes_f32(Isa isa);
+int vector_registers(Isa isa);
+
+// What this machine may run: the CPU's features, lowered by the environment variable SEPAL_MAX_ISA (x64, avx2 or avx512)
+// where it is set, so that a lesser machine can be imitated.
+struct Cpu {
+    Isa best = Isa::x64;
+    bool runs(Isa isa) const { return int(isa) <= int(best); }
+    // Throws std::invalid_argument when SEPAL_MAX_ISA holds an unknown name.
+    static Cpu detect();
+};
+
+}  // namespace sepal

@@ -1,0 +1,413 @@
+#include "reference.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <thread>
+
+namespace sepal {
+namespace {
+
+// splitmix64 (Steele, Lea, Flood 2014): the same numbers on every machine, which the distributions of <random> are not.
+struct Random {
+    uint64_t state;
+    uint64_t next() {
+        uint64_t z = (state += 0x9e3779b97f4a7c15u);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        return z ^ (z >> 31);
+    }
+    int64_t below(int64_t n) { return int64_t(next() % uint64_t(n)); }
+    double unit() { return double(next() >> 11) * 0x1p-53; }
+    // -magnitude ... magnitude without 0
+    float integer(int64_t magnitude) {
+        const int64_t v = 1 + below(2 * magnitude);
+        return float(v <= magnitude ? v : magnitude - v);
+    }
+};
+
+// Terms of one sum of the first (or only) half.
+int64_t first_terms(const ConvProblem &p) {
+    const bool dense = p.op == Operator::conv2d || p.op == Operator::pointwise;
+    return p.r * p.s * (dense ? p.c / p.groups : 1);
+}
+
+Tensors allocate(const ConvProblem &p) {
+    Tensors t;
+    t.problem = p;
+    t.input.resize(size_t(p.input_elements()));
+    t.filter.resize(size_t(p.filter_elements()));
+    t.pointwise_filter.resize(size_t(p.pointwise_filter_elements()));
+    if (p.mid.bias) t.mid_bias.resize(size_t(p.mid_channels()));
+    if (p.out.bias) t.bias.resize(size_t(p.out_channels()));
+    t.output.assign(size_t(p.output_elements()), std::numeric_limits<float>::quiet_NaN());
+    return t;
+}
+
+// A filter of small integers. Element (output, term) is at output * output_stride + term * term_stride. The magnitudes of one output's terms add up to at
+// most `budget` (>= 2 magnitude); about `density` of them or as many as that allows, and at least one, are not 0. Returns the
+// largest sum of magnitudes.
+struct FilterShape {
+    int64_t outputs, terms, output_stride, term_stride;
+};
+int64_t fill_filter(float *filter, FilterShape shape, int64_t magnitude, double density, int64_t budget, Random &random) {
+    // Mean magnitude of a term: (magnitude + 1) / 2.
+    density = std::min(density, 2.0 * double(budget - magnitude) / double((magnitude + 1) * shape.terms));
+    int64_t largest = 0;
+    for (int64_t o = 0; o < shape.outputs; o++) {
+        const int64_t always = random.below(shape.terms);
+        int64_t sum = 0;
+        for (int64_t i = 0; i < shape.terms; i++) {
+            float &f = filter[o * shape.output_stride + i * shape.term_stride];
+            f = 0;
+            if (i != always && density < 1 && random.unit() >= density) continue;
+            const float v = random.integer(magnitude);
+            // Keeps what the term that is always there may need.
+            if (i != always && sum + int64_t(std::fabs(v)) > budget - magnitude) continue;
+            f = v;
+            sum += int64_t(std::fabs(v));
+        }
+        largest = std::max(largest, sum);
+    }
+    return largest;
+}
+
+// ---- The sums ------------------------------------------------------------------------------------------------------------
+
+// acc[k] += sum over i of x[i] * f[i * k_count + k], or of the magnitudes. Four rows of f for each pass over acc.
+template<bool magnitudes>
+[[gnu::always_inline]] inline void multiply_add_body(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows) {
+    const auto value = [](float v) { return double(magnitudes ? std::fabs(v) : v); };
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const float *f0 = f + i * k_count, *f1 = f0 + k_count, *f2 = f1 + k_count, *f3 = f2 + k_count;
+        const double x0 = x[i], x1 = x[i + 1], x2 = x[i + 2], x3 = x[i + 3];
+        for (int64_t k = 0; k < k_count; k++) acc[k] += x0 * value(f0[k]) + x1 * value(f1[k]) + x2 * value(f2[k]) + x3 * value(f3[k]);
+    }
+    for (; i < rows; i++) {
+        const double x0 = x[i];
+        for (int64_t k = 0; k < k_count; k++) acc[k] += x0 * value(f[i * k_count + k]);
+    }
+}
+
+using MultiplyAdd = void(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows);
+
+template<bool magnitudes>
+[[gnu::target("avx2,fma")]] void multiply_add_avx2(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows) {
+    multiply_add_body<magnitudes>(acc, k_count, x, f, rows);
+}
+template<bool magnitudes>
+MultiplyAdd *multiply_add() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? multiply_add_avx2<magnitudes> : multiply_add_body<magnitudes>;
+}
+
+double activate(double x, Activation activation) {
+    switch (activation) {
+    case Activation::none: return x;
+    case Activation::relu: return std::max(x, 0.0);
+    case Activation::relu6: return std::min(std::max(x, 0.0), 6.0);
+    case Activation::hardswish: return x * std::min(std::max(x + 3, 0.0), 6.0) / 6;
+    }
+    return x;
+}
+
+// How far a kernel's f32 result may be from the double-precision one. With u = 2^-24 (half an ulp of 1), first order in u:
+//   sum of N products and a bias, in any order, with or without FMA:  at most (N + 1) u (sum of |terms|);
+//     nothing when the tensors are exact (make_exact_tensors) and no hardswish came before;
+//   an error e_i of an input of the sum comes through as              sum of e_i |w_i|;
+//   none, relu, relu6: |f'| <= 1, so e stays e;
+//   hardswish as x * min(max(x + 3, 0), 6) * (1.0f / 6): |f'| <= 1.5 (at x = 3), and four roundings (x + 3, two products, the
+//     constant 1 / 6), each of at most u |y|:                         1.5 e + 4 u |y|.
+// 1e-30 stands for results below the smallest normal number, which a kernel may flush to 0.
+constexpr double u = 0x1p-24;
+
+double bound_after(double error, double y, Activation activation) {
+    return activation == Activation::hardswish ? 1.5 * error + 4 * u * std::fabs(y) : error;
+}
+
+struct Pixel {
+    int64_t n, p, q;
+};
+
+// Evaluates the operator at one output pixel at a time, all channels. Holds the filters with the output channels innermost.
+class Evaluator {
+public:
+    explicit Evaluator(const Tensors &tensors) : t(tensors), p(tensors.problem), pad(p.pad()) {
+        if (p.op == Operator::conv2d || p.op == Operator::pointwise)
+            first = transpose(t.filter, p.groups, p.k / p.groups, first_terms(p));
+        if (p.op == Operator::depsep) second = transpose(t.pointwise_filter, 1, p.k, p.mid_channels());
+        const bool hardswish = p.out.activation == Activation::hardswish || p.mid.activation == Activation::hardswish;
+        with_bounds = !t.exact || hardswish;
+    }
+
+    // value[k] and, if with_bounds, the bound on |f32 result - value[k]|.
+    struct Result {
+        std::vector<double> value, bound, mid, mid_bound, row, row_magnitude;
+    };
+    bool with_bounds = false;
+
+    void evaluate(Pixel at, Result &out) const {
+        const bool two = p.op == Operator::depsep;
+        std::vector<double> &value = two ? out.mid : out.value, &bound = two ? out.mid_bound : out.bound;
+        const Epilogue &epilogue = two ? p.mid : p.out;
+        start(two ? p.mid_channels() : p.out_channels(), epilogue.bias ? (two ? &t.mid_bias : &t.bias) : nullptr, value, bound);
+        if (p.op == Operator::depthwise || two)
+            add_depthwise(at, value, bound);
+        else
+            add_dense(at, out, value, bound);
+        finish(t.exact ? 0 : first_terms(p) + 1, nullptr, epilogue.activation, value, bound);
+        if (!two) return;
+
+        start(p.k, p.out.bias ? &t.bias : nullptr, out.value, out.bound);
+        add(out.value.data(), p.k, out.mid.data(), second.data(), p.mid_channels());
+        std::vector<double> *carried = nullptr;
+        if (with_bounds) {
+            magnitudes_of(out.mid, out.row_magnitude);
+            add_magnitudes(out.bound.data(), p.k, out.row_magnitude.data(), second.data(), p.mid_channels());
+            out.row.assign(size_t(p.k), 0.0);
+            add_magnitudes(out.row.data(), p.k, out.mid_bound.data(), second.data(), p.mid_channels());
+            carried = &out.row;
+        }
+        const bool sums_exact = t.exact && p.mid.activation != Activation::hardswish;
+        finish(sums_exact ? 0 : p.mid_channels() + 1, carried, p.out.activation, out.value, out.bound);
+    }
+
+private:
+    const Tensors &t;
+    const ConvProblem &p;
+    const Padding pad;
+    std::vector<float> first, second;  // [groups][terms][outputs of the group]
+    MultiplyAdd *add = multiply_add<false>(), *add_magnitudes = multiply_add<true>();
+
+    static std::vector<float> transpose(const std::vector<float> &from, int64_t groups, int64_t outputs, int64_t terms) {
+        std::vector<float> to(from.size());
+        for (int64_t g = 0; g < groups; g++)
+            for (int64_t o = 0; o < outputs; o++)
+                for (int64_t i = 0; i < terms; i++)
+                    to[size_t((g * terms + i) * outputs + o)] = from[size_t((g * outputs + o) * terms + i)];
+        return to;
+    }
+    static void magnitudes_of(const std::vector<double> &from, std::vector<double> &to) {
+        to.resize(from.size());
+        for (size_t i = 0; i < from.size(); i++) to[i] = std::fabs(from[i]);
+    }
+
+    // value = bias or 0; bound = its magnitude: it gathers the sum of |terms| until finish().
+    void start(int64_t channels, const std::vector<float> *bias, std::vector<double> &value, std::vector<double> &bound) const {
+        value.assign(size_t(channels), 0.0);
+        if (bias) std::copy(bias->begin(), bias->end(), value.begin());
+        if (with_bounds) magnitudes_of(value, bound);
+    }
+
+    // sum of |terms| -> error of the sum -> error of the activation.
+    void finish(int64_t roundings, const std::vector<double> *carried, Activation activation, std::vector<double> &value,
+                std::vector<double> &bound) const {
+        for (size_t k = 0; k < value.size(); k++) {
+            value[k] = activate(value[k], activation);
+            if (!with_bounds) continue;
+            const double error = double(roundings) * u * bound[k] + (carried ? (*carried)[k] : 0.0);
+            bound[k] = bound_after(error, value[k], activation) + (t.exact ? 0 : 1e-30);
+        }
+    }
+
+    // f(input pixel [c], tap index) for every tap that lies inside the image.
+    template<typename F>
+    void for_each_tap(Pixel at, F &&f) const {
+        for (int64_t r = 0; r < p.r; r++) {
+            const int64_t y = at.p * p.stride_h + r * p.dilation_h - pad.top;
+            if (y < 0 || y >= p.h) continue;
+            for (int64_t s = 0; s < p.s; s++) {
+                const int64_t x = at.q * p.stride_w + s * p.dilation_w - pad.left;
+                if (x >= 0 && x < p.w) f(t.input.data() + ((at.n * p.h + y) * p.w + x) * p.c, r * p.s + s);
+            }
+        }
+    }
+
+    void add_dense(Pixel at, Result &out, std::vector<double> &value, std::vector<double> &bound) const {
+        const int64_t c = p.c / p.groups, k = p.k / p.groups;
+        for_each_tap(at, [&](const float *x, int64_t tap) {
+            for (int64_t g = 0; g < p.groups; g++) {
+                const float *f = first.data() + (g * p.r * p.s + tap) * c * k;
+                out.row.assign(x + g * c, x + (g + 1) * c);
+                add(value.data() + g * k, k, out.row.data(), f, c);
+                if (!with_bounds) continue;
+                magnitudes_of(out.row, out.row_magnitude);
+                add_magnitudes(bound.data() + g * k, k, out.row_magnitude.data(), f, c);
+            }
+        });
+    }
+
+    void add_depthwise(Pixel at, std::vector<double> &value, std::vector<double> &bound) const {
+        const int64_t mid = p.mid_channels();
+        for_each_tap(at, [&](const float *x, int64_t tap) {
+            const float *f = t.filter.data() + tap * mid;
+            for (int64_t c = 0, k = 0; c < p.c; c++)
+                for (int64_t m = 0; m < p.multiplier; m++, k++) {
+                    const double term = double(x[c]) * double(f[k]);
+                    value[size_t(k)] += term;
+                    if (with_bounds) bound[size_t(k)] += std::fabs(term);
+                }
+        });
+    }
+};
+
+// ---- The pixels ----------------------------------------------------------------------------------------------------------
+
+Pixel pixel_at(const ConvProblem &p, int64_t index) {
+    const int64_t columns = p.q(), rows = p.p();
+    return {index / columns / rows, index / columns % rows, index % columns};
+}
+
+// `count` indices of output pixels, sorted.
+std::vector<int64_t> sample_pixels(const ConvProblem &p, int64_t count) {
+    const int64_t rows = p.p(), columns = p.q();
+    const auto where_tiles_meet = [](int64_t extent) {
+        std::vector<int64_t> at = {0, extent - 1, std::min<int64_t>(1, extent - 1), std::max<int64_t>(extent - 2, 0)};
+        for (int64_t tile : {7, 8})
+            for (int64_t edge = tile; edge < extent; edge += tile) at.insert(at.end(), {edge - 1, edge});
+        return at;
+    };
+    const std::vector<int64_t> edge_rows = where_tiles_meet(rows), edge_columns = where_tiles_meet(columns);
+    std::vector<int64_t> chosen;
+    const auto choose = [&](int64_t n, int64_t y, int64_t x) { chosen.push_back((n * rows + y) * columns + x); };
+    for (int64_t n : {int64_t(0), p.n - 1})
+        for (int64_t y : {int64_t(0), rows - 1})
+            for (int64_t x : {int64_t(0), columns - 1}) choose(n, y, x);
+    Random random{1};
+    while (int64_t(chosen.size()) < count) {
+        const bool edge_row = random.below(2), edge_column = random.below(2);
+        const int64_t n = random.below(p.n);
+        const int64_t y = edge_row ? edge_rows[size_t(random.below(int64_t(edge_rows.size())))] : random.below(rows);
+        const int64_t x = edge_column ? edge_columns[size_t(random.below(int64_t(edge_columns.size())))] : random.below(columns);
+        choose(n, y, x);
+    }
+    std::sort(chosen.begin(), chosen.end());
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
+    return chosen;
+}
+
+// body(first, last) on parts of [0, count), each on one of the machine's threads; small work stays on this one.
+void parallel_parts(int64_t count, double macs, const std::function<void(int64_t, int64_t)> &body) {
+    const int64_t threads = macs < 1e7 ? 1 : std::max<int64_t>(1, int64_t(std::thread::hardware_concurrency()));
+    const int64_t part = std::max<int64_t>(1, count / (threads * 8));
+    std::atomic<int64_t> next{0};
+    const auto work = [&] {
+        for (int64_t first; (first = next.fetch_add(part)) < count;) body(first, std::min(count, first + part));
+    };
+    std::vector<std::thread> others;
+    for (int64_t i = 1; i < threads; i++) others.emplace_back(work);
+    work();
+    for (std::thread &thread : others) thread.join();
+}
+
+}  // namespace
+
+Weights Tensors::weights() const {
+    const auto pointer = [](const std::vector<float> &v) { return v.empty() ? nullptr : v.data(); };
+    return {pointer(filter), pointer(mid_bias), pointer(pointwise_filter), pointer(bias)};
+}
+
+Tensors make_exact_tensors(const ConvProblem &p, uint32_t seed) {
+    Tensors t = allocate(p);
+    t.exact = true;
+    Random random{seed};
+    // Partial sums stay below 2^24. With two halves, the first gets 2^10 of it, so that its results leave 2^14 for the second.
+    constexpr int64_t limit = (1 << 24) - 1, mid_limit = 1 << 10, bias_magnitude = 4;
+    // A handful of terms of magnitude 1 on inputs of magnitude 2 makes sums of about 3: mostly inside the range of relu6.
+    const bool narrow = p.out.activation == Activation::relu6 || p.mid.activation == Activation::relu6;
+    const int64_t input_magnitude = narrow ? 2 : 4, magnitude = narrow ? 1 : 4;
+    const auto density = [&](int64_t terms) { return narrow ? 4.0 / double(terms) : 1.0; };
+
+    for (float &v : t.input) v = random.integer(input_magnitude);
+    for (float &v : t.mid_bias) v = random.integer(bias_magnitude);
+    for (float &v : t.bias) v = random.integer(bias_magnitude);
+    const bool two = p.op == Operator::depsep, strided = two || p.op == Operator::depthwise;  // [terms, outputs], else [outputs, terms]
+    const int64_t terms = first_terms(p), outputs = strided ? p.mid_channels() : p.out_channels();
+    const int64_t budget = ((two ? mid_limit : limit) - bias_magnitude) / input_magnitude;
+    const FilterShape shape = {outputs, terms, strided ? 1 : terms, strided ? outputs : 1};
+    const int64_t largest = fill_filter(t.filter.data(), shape, magnitude, density(terms), budget, random);
+    if (two) {
+        const int64_t largest_mid = largest * input_magnitude + bias_magnitude;
+        const int64_t mid = p.mid_channels();
+        fill_filter(t.pointwise_filter.data(), {p.k, mid, mid, 1}, magnitude, density(mid), (limit - bias_magnitude) / largest_mid, random);
+    }
+    return t;
+}
+
+Tensors make_random_tensors(const ConvProblem &p, uint32_t seed) {
+    Tensors t = allocate(p);
+    Random random{seed};
+    for (std::vector<float> *v : {&t.input, &t.filter, &t.mid_bias, &t.pointwise_filter, &t.bias})
+        for (float &x : *v) x = float(int64_t(random.next() >> 40) - (1 << 23)) * 0x1p-23f;
+    return t;
+}
+
+void reference(const Tensors &t, double *output) {
+    const ConvProblem &p = t.problem;
+    const int64_t channels = p.out_channels();
+    const Evaluator evaluator(t);
+    parallel_parts(p.n * p.p() * p.q(), p.flops() / 2, [&](int64_t first, int64_t last) {
+        Evaluator::Result result;
+        for (int64_t i = first; i < last; i++) {
+            evaluator.evaluate(pixel_at(p, i), result);
+            std::copy(result.value.begin(), result.value.end(), output + i * channels);
+        }
+    });
+}
+
+CheckResult check_output(const Tensors &t, const float *output, double max_macs) {
+    const ConvProblem &p = t.problem;
+    const int64_t channels = p.out_channels(), pixels = p.n * p.p() * p.q();
+    const double macs = p.flops() / 2, macs_each = macs / double(pixels);
+    std::vector<int64_t> sample;
+    if (macs > max_macs) sample = sample_pixels(p, std::min<int64_t>(pixels, std::max<int64_t>(16, int64_t(max_macs / macs_each))));
+    const int64_t count = sample.empty() ? pixels : int64_t(sample.size());
+
+    struct Mismatch {
+        int64_t element = std::numeric_limits<int64_t>::max();
+        double expected = 0, bound = 0;
+    };
+    const Evaluator evaluator(t);
+    std::atomic<int64_t> differing{0};
+    std::vector<Mismatch> firsts(static_cast<size_t>(count));
+    parallel_parts(count, std::min(macs, max_macs), [&](int64_t first, int64_t last) {
+        Evaluator::Result expected;
+        for (int64_t i = first; i < last; i++) {
+            const int64_t pixel = sample.empty() ? i : sample[size_t(i)];
+            evaluator.evaluate(pixel_at(p, pixel), expected);
+            for (int64_t k = 0; k < channels; k++) {
+                const double want = expected.value[size_t(k)], bound = evaluator.with_bounds ? expected.bound[size_t(k)] : 0;
+                if (std::fabs(double(output[pixel * channels + k]) - want) <= bound) continue;  // false for NaN
+                if (firsts[size_t(i)].element == Mismatch().element) firsts[size_t(i)] = {pixel * channels + k, want, bound};
+                differing++;
+            }
+        }
+    });
+
+    CheckResult result;
+    result.compared = count * channels;
+    const auto at = [&](int64_t element) {
+        const Pixel pixel = pixel_at(p, element / channels);
+        return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, output[element]);
+    };
+    for (const Mismatch &m : firsts) {
+        if (m.element == Mismatch().element) continue;
+        result.message = fmt::format("{}, expected {}{}; {} of {} compared elements differ", at(m.element), m.expected,
+                                     m.bound > 0 ? fmt::format(" to within {:.2g}", m.bound) : "", differing.load(), result.compared);
+        return result;
+    }
+    if (!sample.empty())  // outside the sample too
+        for (int64_t i = 0; i < p.output_elements(); i++)
+            if (std::isnan(output[i])) {
+                result.message = at(i) + ", expected a number; the compared elements agree";
+                return result;
+            }
+    result.passed = true;
+    return result;
+}
+
+}  // namespace sepal

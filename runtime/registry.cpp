@@ -1,0 +1,86 @@
+#include "registry.h"
+
+#include <fmt/format.h>
+
+namespace sepal {
+namespace {
+
+struct FieldName {
+    std::string_view name, token;
+};
+
+constexpr FieldName fields[field_count] = {
+    {"n", "n"}, {"h", "h"}, {"w", "w"}, {"c", "c"}, {"k", "k"}, {"r", "r"}, {"s", "s"}, {"stride_h", "sh"},
+    {"stride_w", "sw"}, {"dilation_h", "dh"}, {"dilation_w", "dw"}, {"pad_top", "pt"}, {"pad_left", "pl"},
+    {"pad_bottom", "pb"}, {"pad_right", "pr"}, {"groups", "g"}, {"multiplier", "m"}, {"mid_activation", "ma"},
+    {"activation", "a"}, {"pixels", "px"}};
+
+}  // namespace
+
+std::string_view name(Field field) { return fields[int(field)].name; }
+std::string_view token(Field field) { return fields[int(field)].token; }
+
+std::optional<Field> field_from_name(std::string_view text) {
+    for (int i = 0; i < field_count; i++)
+        if (fields[i].name == text) return Field(i);
+    return std::nullopt;
+}
+
+int64_t value(const ConvProblem &p, Field field) {
+    switch (field) {
+    case Field::n: return p.n;
+    case Field::h: return p.h;
+    case Field::w: return p.w;
+    case Field::c: return p.c;
+    case Field::k: return p.out_channels();
+    case Field::r: return p.r;
+    case Field::s: return p.s;
+    case Field::stride_h: return p.stride_h;
+    case Field::stride_w: return p.stride_w;
+    case Field::dilation_h: return p.dilation_h;
+    case Field::dilation_w: return p.dilation_w;
+    case Field::pad_top: return p.pad().top;
+    case Field::pad_left: return p.pad().left;
+    case Field::pad_bottom: return p.pad().bottom;
+    case Field::pad_right: return p.pad().right;
+    case Field::groups: return p.groups;
+    case Field::multiplier: return p.multiplier;
+    case Field::mid_activation: return int64_t(p.mid.activation);
+    case Field::activation: return int64_t(p.out.activation);
+    case Field::pixels: return p.n * p.p() * p.q();
+    }
+    return 0;
+}
+
+bool Condition::holds(const ConvProblem &problem) const {
+    const int64_t v = sepal::value(problem, field);
+    return relation == Relation::equal ? v == value : v >= value;
+}
+
+std::string Condition::text() const {
+    return fmt::format("{} {} {}", sepal::name(field), relation == Relation::equal ? "=" : ">=", value);
+}
+
+std::string Variant::refuses(const ConvProblem &problem) const {
+    if (problem.op != op) return fmt::format("is a {} kernel, the problem is {}", sepal::name(op), sepal::name(problem.op));
+    if (problem.dtype != dtype) return fmt::format("takes {}, the problem is {}", sepal::name(dtype), sepal::name(problem.dtype));
+    if (problem.layout != layout) return fmt::format("takes {}, the problem is {}", sepal::name(layout), sepal::name(problem.layout));
+    for (int i = 0; i < when_count; i++)
+        if (!when[i].holds(problem))
+            return fmt::format("needs {}, the problem has {}", when[i].text(), sepal::value(problem, when[i].field));
+    return {};
+}
+
+const Variant *Registry::find(std::string_view name) const {
+    for (const Variant &v : *this)
+        if (name == v.name) return &v;
+    return nullptr;
+}
+
+const Variant *Registry::select(const ConvProblem &problem, const Cpu &cpu) const {
+    for (const Variant &v : *this)
+        if (v.kernel && cpu.runs(v.isa) && v.refuses(problem).empty()) return &v;
+    return nullptr;
+}
+
+}  // namespace sepal

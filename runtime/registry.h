@@ -1,0 +1,87 @@
+// Variant: one compiled row of schedules/variants.json. Registry: all of them, in order of preference.
+#pragma once
+
+#include "isa.h"
+#include "problem.h"
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace sepal {
+
+// The fields of a ConvProblem that a row of the table may put a condition on. In a variant's name each has a token.
+enum class Field {
+    n, h, w, c, k, r, s, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, pad_bottom, pad_right,
+    groups, multiplier, mid_activation, activation, pixels  // pixels = n * p * q
+};
+constexpr int field_count = int(Field::pixels) + 1;
+
+std::string_view name(Field field);   // as in variants.json: "stride_h"
+std::string_view token(Field field);  // as in a variant's name: "sh"
+std::optional<Field> field_from_name(std::string_view text);
+int64_t value(const ConvProblem &problem, Field field);  // groups, channels ... of the problem; activations as their number
+
+// One clause of a row's `when`: the generator is compiled under it and the registry refuses a problem that breaks it.
+struct Condition {
+    enum class Relation { equal, at_least };
+    Field field = Field::n;
+    Relation relation = Relation::equal;
+    int64_t value = 0;
+    bool holds(const ConvProblem &problem) const;
+    std::string text() const;  // "c >= 16"
+};
+
+// A knob of the schedule that the row sets; 0 and absent mean "derived from the target and the problem".
+struct KnobValue {
+    const char *knob = "";  // a token as in schedules/schedule.h: "tq"
+    int64_t value = 0;
+};
+
+// The kernel: Halide's argv calling convention. Arguments: see plan.cpp.
+using KernelFunction = int (*)(void **argv);
+
+// Plain data; the strings live as long as the program (or, for kernels compiled in process, as long as their owner).
+struct Variant {
+    const char *name = "";  // <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*
+    Operator op = Operator::conv2d;
+    DType dtype = DType::f32;
+    Layout layout = Layout::nhwc;
+    Isa isa = Isa::x64;
+    const char *scheduler = "";  // hand, reference, or the name of an autoscheduler: mullapudi2016, adams2019, li2018
+    const char *suite = "";      // the suite whose problem this is specialised to; empty for any-shape variants
+    std::array<KnobValue, 12> knobs = {};  // up to the first with an empty token
+    std::array<Condition, field_count> when = {};
+    int when_count = 0;
+    int64_t panel = 0;  // output channels in one packed panel of the (pointwise) filter; 0: one panel of all
+    KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
+    const char *error = "";
+    int64_t code_bytes = 0;  // machine code and constants in the object file
+
+    bool is_reference() const { return std::string_view(scheduler) == "reference"; }
+    // Why the variant cannot take the problem ("needs c >= 16, the problem has c = 3"), or empty when it can.
+    std::string refuses(const ConvProblem &problem) const;
+};
+
+class Registry {
+public:
+    // The kernels that were compiled ahead of time into this program.
+    static const Registry &builtin();
+    constexpr Registry(const Variant *first, size_t count) : first_(first), count_(count) {}
+
+    const Variant *begin() const { return first_; }
+    const Variant *end() const { return first_ + count_; }
+    size_t size() const { return count_; }
+
+    // Null when there is none of that name.
+    const Variant *find(std::string_view name) const;
+    // The first variant in order of preference that is built, that takes the problem and that the CPU runs. Never null for
+    // a valid problem on a complete table, since the reference variant of each operator takes everything.
+    const Variant *select(const ConvProblem &problem, const Cpu &cpu) const;
+
+private:
+    const Variant *first_;
+    size_t count_;
+};
+
+}  // namespace sepal

@@ -1,0 +1,15 @@
+// The hand-written x86 schedules, one for each operator. Each takes the stages of a generator, a Schedule without zeros
+// (see derive()) and the target. Register and cache budgets are in tiling.cpp.
+#pragma once
+
+#include "generators/conv_stages.h"
+#include "schedules/schedule.h"
+
+namespace sepal {
+
+void schedule_conv2d_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+void schedule_depthwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+void schedule_pointwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+void schedule_depsep_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+
+}  // namespace sepal

@@ -1,0 +1,223 @@
+// The `sepal` command: exit codes, messages, files.
+#include "catch.h"
+#include "support.h"
+#include "tools/npy.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sys/wait.h>
+
+using namespace sepal;
+
+namespace {
+
+struct Ran {
+    int code;
+    std::string out, err;
+};
+
+// Runs `before` SEPAL `arguments` in bash.
+Ran run(const std::string &arguments, const std::string &before = "") {
+    const TemporaryFolder folder;
+    const std::string script = fmt::format("{} {} {} >{} 2>{}", before, shell_quote(SEPAL_COMMAND), arguments, shell_quote(folder.path("out")),
+                                           shell_quote(folder.path("err")));
+    const int status = std::system(("exec bash -c " + shell_quote(script)).c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), bytes_of(folder.path("out")), bytes_of(folder.path("err"))};
+}
+
+void check_bad_input(const Ran &ran, const std::vector<std::string> &parts) {
+    INFO(ran.err);
+    CHECK(ran.code == 2);
+    CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
+}
+
+// A problem of every operator with all its tensors as files.
+struct Files {
+    TemporaryFolder folder;
+    Tensors tensors;
+    std::string problems;
+
+    explicit Files(const ConvProblem &p) : tensors(make_exact_tensors(p, check_seed)) {
+        problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + "]}");
+        write("x.npy", {p.n, p.h, p.w, p.c}, tensors.input);
+        std::vector<int64_t> shape = {p.r, p.s, p.c, p.multiplier};
+        if (p.op == Operator::conv2d) shape = {p.k, p.r, p.s, p.c / p.groups};
+        if (p.op == Operator::pointwise) shape = {p.k, p.c};
+        write("w.npy", shape, tensors.filter);
+        if (p.op == Operator::depsep) write("pw.npy", {p.k, p.c * p.multiplier}, tensors.pointwise_filter);
+        if (p.mid.bias) write("mb.npy", {p.c * p.multiplier}, tensors.mid_bias);
+        if (p.out.bias) write("b.npy", {p.out_channels()}, tensors.bias);
+    }
+    void write(const std::string &file, const std::vector<int64_t> &shape, const std::vector<float> &data) const {
+        write_npy(folder.path(file), shape, data.data());
+    }
+    std::string command() const {
+        const ConvProblem &p = tensors.problem;
+        std::string out = fmt::format("run --problems {0} --input {1}/x.npy --filter {1}/w.npy --output {1}/y.npy", problems, folder.path("."));
+        if (p.op == Operator::depsep) out += fmt::format(" --pointwise-filter {}", folder.path("pw.npy"));
+        if (p.mid.bias) out += fmt::format(" --mid-bias {}", folder.path("mb.npy"));
+        if (p.out.bias) out += fmt::format(" --bias {}", folder.path("b.npy"));
+        return out;
+    }
+    std::vector<float> output() const {
+        const ConvProblem &p = tensors.problem;
+        return read_npy(folder.path("y.npy"), {p.n, p.p(), p.q(), p.out_channels()}, "output");
+    }
+};
+
+ConvProblem problem(Operator op) {
+    ConvProblem p;
+    p.name = std::string("a ") + std::string(name(op));
+    p.op = op;
+    p.n = 2;
+    p.h = 6;
+    p.w = 7;
+    p.c = 10;
+    if (op != Operator::depthwise) p.k = 6;
+    if (op == Operator::pointwise)
+        p.pad_mode = PadMode::valid;
+    else
+        p.r = p.s = 3, p.stride_w = 2;
+    if (op == Operator::conv2d) p.groups = 2;
+    if (op == Operator::depthwise || op == Operator::depsep) p.multiplier = 2;
+    if (op == Operator::depsep) p.mid = {true, Activation::relu};
+    p.out = {true, Activation::relu6};
+    return p;
+}
+
+std::string reference_of(Operator op) { return fmt::format("{}_f32_nhwc_x64_reference", name(op)); }
+
+}  // namespace
+
+TEST_CASE("help and usage", "[cli]") {
+    CHECK(run("--help").code == 0);
+    CHECK(run("--help").out.find("check") != std::string::npos);
+    for (const char *command : {"list", "check", "run", "bench", "peak"}) CHECK(run(std::string(command) + " --help").code == 0);
+    check_bad_input(run(""), {"sub-command"});
+    check_bad_input(run("frobnicate"), {"frobnicate"});
+    check_bad_input(run("list --frobnicate"), {"--frobnicate"});
+    check_bad_input(run("check --threads 0"), {"--threads"});
+    check_bad_input(run("check --threads two"), {"--threads", "two"});
+    check_bad_input(run("check --suite microbenchmark --problems x.json"), {"--suite", "--problems"});
+    check_bad_input(run("run"), {"--problems"});
+}
+
+TEST_CASE("list names every variant, the suites, and the variant a problem gets", "[cli]") {
+    const Ran table = run("list");
+    CHECK(table.code == 0);
+    for (const Variant &v : Registry::builtin()) CHECK(table.out.find(v.name) != std::string::npos);
+    const nlohmann::json all = nlohmann::json::parse(run("list --json").out);
+    CHECK(all.at("variants").size() == Registry::builtin().size());
+    CHECK(run("list --suites").out.find("channel_sweep") != std::string::npos);
+    const nlohmann::json chosen = nlohmann::json::parse(run("list --suite microbenchmark --json").out).at("problems");
+    const ProblemSet set = load_suite("microbenchmark");
+    REQUIRE(chosen.size() == set.problems.size());
+    for (size_t i = 0; i < chosen.size(); i++) CHECK(chosen[i].at("chosen") == Registry::builtin().select(set.problems[i], Cpu::detect())->name);
+    check_bad_input(run("list --variants 'nonesuch*'"), {"nonesuch*"});
+    check_bad_input(run("list --suite nonesuch"), {"nonesuch", "microbenchmark"});
+    check_bad_input(run("list --suite microbenchmark --name nonesuch"), {"microbenchmark", "nonesuch", "depsep.b1"});
+}
+
+TEST_CASE("standard output that cannot be written is an error", "[cli]") {
+    const TemporaryFolder folder;
+    const std::string script = fmt::format("{} list >/dev/full 2>{}", shell_quote(SEPAL_COMMAND), shell_quote(folder.path("err")));
+    const int status = std::system(script.c_str());
+    CHECK(WEXITSTATUS(status) == 2);
+    CHECK(bytes_of(folder.path("err")).find("cannot be written") != std::string::npos);
+}
+
+TEST_CASE("check passes and says what it compared; a lesser ISA makes the others visible skips", "[cli]") {
+    const Ran one = run("check --variants pointwise_f32_nhwc_x64_reference --name 'edge.pointwise.1?' --threads 2");
+    CHECK(one.code == 0);
+    CHECK(one.out.find("pass  pointwise_f32_nhwc_x64_reference: 10 of 10 problems") != std::string::npos);
+    CHECK(one.out.find("1 variants: 1 passed, 0 failed, 0 skipped") != std::string::npos);
+    const Ran masked = run("check --variants 'pointwise*' --name 'edge.pointwise.1?'", "SEPAL_MAX_ISA=x64");
+    CHECK(masked.code == 0);
+    for (const Variant &v : Registry::builtin())
+        if (v.op == Operator::pointwise && v.isa != Isa::x64 && v.kernel)
+            CHECK(masked.out.find(fmt::format("skip  {}: needs {}, this CPU runs up to x64", v.name, name(v.isa))) != std::string::npos);
+    check_bad_input(run("check", "SEPAL_MAX_ISA=mmx"), {"SEPAL_MAX_ISA", "mmx", "x64, avx2, avx512"});
+    check_bad_input(run("check --variants 'nonesuch*'"), {"--variants", "nonesuch*"});
+    check_bad_input(run("check --name 'nonesuch*'"), {"--name", "nonesuch*"});
+    check_bad_input(run("check --suite nonesuch"), {"nonesuch"});
+}
+
+TEST_CASE("the command in a failure's message runs", "[cli]") {
+    const Variant &v = *Registry::builtin().find(reference_of(Operator::depsep));
+    ConvProblem p = problem(Operator::depsep);
+    p.name = "it's \"quoted\"";
+    std::string command = check_command(v, p, 2);
+    REQUIRE(command.compare(0, 6, "sepal ") == 0);
+    const Ran ran = run(command.substr(6));
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    CHECK(ran.out.find("1 of 1 problems") != std::string::npos);
+}
+
+TEST_CASE("run computes a problem of every operator from .npy arrays", "[cli]") {
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        const Files files(problem(op));
+        // In process or specialised, and a named variant.
+        for (const std::string &variant : {std::string(), " --variant " + reference_of(op)}) {
+            const Ran ran = run(files.command() + variant);
+            INFO(ran.err);
+            REQUIRE(ran.code == 0);
+            CHECK(ran.out.find(variant.empty() ? std::string(name(op)) : reference_of(op)) != std::string::npos);
+            CHECK(check_output(files.tensors, files.output().data()).message == "");
+            std::filesystem::remove(files.folder.path("y.npy"));
+        }
+    }
+}
+
+TEST_CASE("run refuses what does not fit and leaves no output", "[cli]") {
+    const Files files(problem(Operator::depsep));
+    const auto at = [&](const char *file) { return files.folder.path(file); };
+    const std::string good = files.command();
+    const auto without = [&](const std::string &option) {
+        const size_t begin = good.find(" --" + option), end = good.find(" --", begin + 1);
+        return good.substr(0, begin) + (end == std::string::npos ? "" : good.substr(end));
+    };
+    check_bad_input(run(without("mid-bias")), {"--mid-bias", "a depsep", "(20,)"});
+    check_bad_input(run(without("pointwise-filter")), {"--pointwise-filter", "(6, 20)"});
+    check_bad_input(run(without("bias")), {"--bias", "(6,)"});
+    check_bad_input(run(without("input")), {"--input"});
+    check_bad_input(run(good + " --name nonesuch"), {"p.json", "nonesuch", "a depsep"});
+    check_bad_input(run(good + " --variant nonesuch"), {"--variant", "nonesuch"});
+    check_bad_input(run(good + " --variant " + reference_of(Operator::conv2d)), {"conv2d", "depsep"});
+    check_bad_input(run(without("problems") + " --problems " + at("absent.json")), {"absent.json", "No such file"});
+    check_bad_input(run(without("filter") + " --filter " + at("x.npy")), {"x.npy", "(2, 6, 7, 10)", "(3, 3, 10, 2)", "filter"});
+    check_bad_input(run(without("input") + " --input " + at("p.json")), {"p.json", ".npy"});
+    check_bad_input(run(without("output") + " --output " + at("absent/y.npy")), {"absent/y.npy", "cannot be written"});
+    check_bad_input(run(without("output") + " --output " + at(".")), {"cannot be written"});
+    files.folder.write("short.npy", bytes_of(at("x.npy")).substr(0, 1000));
+    check_bad_input(run(without("input") + " --input " + at("short.npy")), {"short.npy", "truncated"});
+    CHECK(!std::filesystem::exists(at("y.npy")));
+
+    // A disk that is full: no file may grow beyond 1 KiB.
+    const std::vector<std::string> before = files.folder.files();
+    check_bad_input(run(good + " --variant " + reference_of(Operator::depsep), "ulimit -f 1; trap '' XFSZ;"), {"y.npy", "cannot be written"});
+    CHECK(files.folder.files() == before);
+
+    // A bias for a problem that has none.
+    ConvProblem plain = problem(Operator::pointwise);
+    plain.out = {};
+    const Files no_bias(plain);
+    check_bad_input(run(no_bias.command() + " --bias " + at("b.npy")), {"has no bias", "--bias"});
+    check_bad_input(run(no_bias.command() + " --pointwise-filter " + at("pw.npy")), {"has no pointwise_filter"});
+    CHECK(!std::filesystem::exists(no_bias.folder.path("y.npy")));
+}
+
+TEST_CASE("a malformed problem file is one sentence and exit code 2 for every command that reads one", "[cli]") {
+    const TemporaryFolder folder;
+    const std::string bad = folder.write("bad.json", R"({"problems": [{"name": "x", "op": "conv2d", "h": -1, "w": 2, "c": 3, "k": 4, "r": 1, "s": 1}]})");
+    for (const char *command : {"list", "check", "bench"})
+        check_bad_input(run(fmt::format("{} --problems {}", command, bad)), {"bad.json", "problems[0]", "\"x\"", "\"h\"", "-1"});
+    check_bad_input(run(fmt::format("run --problems {} --input a --filter b --output {}", bad, folder.path("y.npy"))), {"bad.json", "\"h\""});
+    CHECK(folder.files() == std::vector<std::string>{"bad.json"});
+}

@@ -1,0 +1,163 @@
+// Kernels touch nothing but their tensors: pages without access lie directly before or after the input and the output. Each
+// variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
+// process itself never runs a kernel, so the children do not inherit threads that are not there.
+#include "catch.h"
+#include "support.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <limits>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace sepal;
+
+namespace {
+
+constexpr int threads = 2;
+enum class Side { before, after };  // of the tensor, where the page without access lies
+
+// An array of floats beside a page without access; what is left of its own pages is filled with a pattern.
+class GuardedFloats {
+public:
+    GuardedFloats(size_t elements, Side side) {
+        const size_t page = size_t(sysconf(_SC_PAGESIZE));
+        bytes_ = elements * sizeof(float);
+        inner_ = (bytes_ + page - 1) / page * page;
+        mapped_ = inner_ + 2 * page;
+        void *at = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (at == MAP_FAILED) throw std::bad_alloc();
+        base_ = static_cast<unsigned char *>(at);
+        begin_ = base_ + page;
+        data_ = side == Side::before ? begin_ : begin_ + inner_ - bytes_;
+        std::memset(begin_, pattern, inner_);
+        mprotect(base_, page, PROT_NONE);
+        mprotect(begin_ + inner_, page, PROT_NONE);
+    }
+    ~GuardedFloats() { munmap(base_, mapped_); }
+    GuardedFloats(const GuardedFloats &) = delete;
+    GuardedFloats &operator=(const GuardedFloats &) = delete;
+
+    float *data() { return reinterpret_cast<float *>(data_); }
+    void forbid_writes() { mprotect(begin_, inner_, PROT_READ); }
+    bool pattern_intact() const {
+        const auto same = [](unsigned char byte) { return byte == pattern; };
+        return std::all_of(begin_, data_, same) && std::all_of(data_ + bytes_, begin_ + inner_, same);
+    }
+
+private:
+    static constexpr unsigned char pattern = 0xa5;
+    unsigned char *base_ = nullptr, *begin_ = nullptr, *data_ = nullptr;
+    size_t bytes_ = 0, inner_ = 0, mapped_ = 0;
+};
+
+// Shared with the child: what it is doing, and what went wrong.
+struct Report {
+    char doing[4096];
+    char failure[4096];
+};
+
+template<size_t N>
+void put(char (&to)[N], const std::string &text) {
+    std::memcpy(to, text.c_str(), std::min(text.size() + 1, N));
+    to[N - 1] = '\0';
+}
+
+// In the child: one variant on one problem.
+std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side) {
+    Tensors t = make_exact_tensors(p, check_seed);
+    GuardedFloats input(t.input.size(), side), output(t.output.size(), side);
+    std::memcpy(input.data(), t.input.data(), t.input.size() * sizeof(float));
+    input.forbid_writes();
+    std::fill(output.data(), output.data() + t.output.size(), std::numeric_limits<float>::quiet_NaN());
+    Status status;
+    const std::unique_ptr<Plan> plan = Plan::create(p, variant, t.weights(), status);
+    if (plan) status = plan->run(input.data(), output.data());
+    if (!status.ok()) return status.message;
+    if (!output.pattern_intact()) return "memory beside the output was written";
+    return check_output(t, output.data(), 1e6).message;
+}
+
+// Runs `body` in a child; returns what went wrong.
+std::string in_child(Report &report, const std::function<std::string()> &body) {
+    report = {};
+    const pid_t child = fork();
+    if (child < 0) return "fork failed";
+    if (child == 0) {
+        for (int signal : {SIGSEGV, SIGBUS, SIGABRT}) std::signal(signal, SIG_DFL);
+        std::string failure;
+        try {
+            failure = body();
+        } catch (const std::exception &e) {
+            failure = e.what();
+        }
+        put(report.failure, failure);
+        _exit(failure.empty() ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status)) return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    if (WEXITSTATUS(status) != 0) return *report.failure ? report.failure : fmt::format("exit code {}", WEXITSTATUS(status));
+    return {};
+}
+
+Report &shared_report() {
+    static Report *report = [] {
+        void *at = mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (at == MAP_FAILED) throw std::bad_alloc();
+        return static_cast<Report *>(at);
+    }();
+    return *report;
+}
+
+void check_guarded(Side side) {
+    Report &report = shared_report();
+    for (const Variant *v : runnable_variants()) {
+        const std::string failure = in_child(report, [&]() -> std::string {
+            set_num_threads(threads);
+            for (const ConvProblem &p : problems_to_check(*v)) {
+                if (is_large(p) && side == Side::before) continue;
+                put(report.doing, p.name + "|" + to_json(p));
+                if (std::string why = run_guarded(*v, p, side); !why.empty()) return why;
+            }
+            return {};
+        });
+        if (failure.empty()) continue;
+        const std::string doing = report.doing, json = doing.substr(doing.find('|') + 1);
+        const ConvProblem p = parse_problem_set("{\"problems\": [" + json + "]}", "the child's problem").problems.at(0);
+        const char *where = side == Side::before ? "before" : "after";
+        CHECK(report(false, *v, p, fmt::format("{}, with a page without access {} the tensors", failure, where), test_command("memory")));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("nothing beyond the end of the tensors is touched", "[memory]") { check_guarded(Side::after); }
+TEST_CASE("nothing before the begin of the tensors is touched", "[memory]") { check_guarded(Side::before); }
+
+TEST_CASE("the guards notice a forbidden access", "[memory]") {
+    Report &report = shared_report();
+    const auto touch = [&](Side side, std::ptrdiff_t index, bool write) {
+        return in_child(report, [=]() -> std::string {
+            GuardedFloats floats(10, side);
+            volatile float *at = floats.data() + index;
+            if (write)
+                *at = 1;
+            else
+                (void)*at;
+            return floats.pattern_intact() ? "" : "the pattern was overwritten";
+        });
+    };
+    CHECK(touch(Side::after, 9, true) == "");
+    CHECK(touch(Side::before, 0, true) == "");
+    CHECK(touch(Side::after, 10, true) != "");
+    CHECK(touch(Side::after, 10, false) != "");
+    CHECK(touch(Side::before, -1, true) != "");
+    CHECK(touch(Side::before, -1, false) != "");
+    CHECK(touch(Side::after, -1, true) == "the pattern was overwritten");
+    CHECK(touch(Side::before, 10, true) == "the pattern was overwritten");
+}

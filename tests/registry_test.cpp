@@ -1,0 +1,176 @@
+// The table of variants and the choice from it.
+#include "catch.h"
+#include "support.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <set>
+
+using namespace sepal;
+
+namespace {
+
+Cpu cpu_up_to(Isa isa) {
+    Cpu cpu;
+    cpu.best = isa;
+    return cpu;
+}
+
+// Sets SEPAL_MAX_ISA for as long as it lives.
+struct MaxIsa {
+    std::string before;
+    bool had = false;
+    explicit MaxIsa(const char *value) {
+        if (const char *old = std::getenv("SEPAL_MAX_ISA")) before = old, had = true;
+        setenv("SEPAL_MAX_ISA", value, 1);
+    }
+    ~MaxIsa() { had ? setenv("SEPAL_MAX_ISA", before.c_str(), 1) : unsetenv("SEPAL_MAX_ISA"); }
+};
+
+}  // namespace
+
+TEST_CASE("variants have different names that begin with their fields, and are found by them", "[registry]") {
+    const Registry &all = Registry::builtin();
+    REQUIRE(all.size() > 0);
+    std::set<std::string> names;
+    for (const Variant &v : all) {
+        INFO(v.name);
+        CHECK(names.insert(v.name).second);
+        CHECK(all.find(v.name) == &v);
+        std::string prefix;
+        for (std::string_view field : {name(v.op), name(v.dtype), name(v.layout), name(v.isa), std::string_view(v.scheduler)})
+            prefix += (prefix.empty() ? "" : "_") + std::string(field);
+        const std::string text = v.name;
+        CHECK(text.compare(0, prefix.size(), prefix) == 0);
+        CHECK((text.size() == prefix.size() || text[prefix.size()] == '_'));
+        CHECK((v.kernel != nullptr) == (*v.error == '\0'));
+    }
+    CHECK(all.find("nonesuch") == nullptr);
+    CHECK(all.find("") == nullptr);
+}
+
+TEST_CASE("the last variant of each operator is the reference, which takes everything and is built", "[registry]") {
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        const Variant *last = nullptr;
+        for (const Variant &v : Registry::builtin())
+            if (v.op == op) last = &v;
+        INFO(name(op));
+        REQUIRE(last);
+        CHECK(last->is_reference());
+        CHECK(last->isa == Isa::x64);
+        CHECK(last->when_count == 0);
+        CHECK(last->kernel != nullptr);
+    }
+}
+
+TEST_CASE("select takes the first that is built, runs on the CPU and takes the problem, and always answers", "[registry]") {
+    for (Isa isa : all_isas)
+        for (uint32_t seed = 1; seed <= 200; seed++) {
+            const ConvProblem p = random_problem(seed);
+            const Variant *first = nullptr;
+            for (const Variant &v : Registry::builtin())
+                if (!first && v.kernel && v.refuses(p).empty() && int(v.isa) <= int(isa)) first = &v;
+            INFO(p.key());
+            REQUIRE(first);
+            CHECK(Registry::builtin().select(p, cpu_up_to(isa)) == first);
+        }
+}
+
+TEST_CASE("variants specialised to a suite take one of its problems", "[registry]") {
+    for (const Variant &v : Registry::builtin()) {
+        if (!*v.suite) continue;
+        int taken = 0;
+        for (const ConvProblem &p : load_suite(v.suite).problems) taken += v.refuses(p).empty();
+        INFO(v.name);
+        CHECK(taken > 0);
+    }
+}
+
+TEST_CASE("a table of one's own is searched in order, passing over what is not built or refuses", "[registry]") {
+    const KernelFunction kernel = [](void **) { return 0; };
+    Variant rows[4];
+    for (Variant &v : rows) v.op = Operator::pointwise, v.kernel = kernel;
+    rows[0].name = "not_built";
+    rows[0].kernel = nullptr;
+    rows[0].error = "no";
+    rows[1].name = "wide";
+    rows[1].isa = Isa::avx512;
+    rows[2].name = "many";
+    rows[2].when[0] = {Field::c, Condition::Relation::at_least, 16};
+    rows[2].when_count = 1;
+    rows[3].name = "any";
+    const Registry table(rows, 4);
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.pad_mode = PadMode::valid;
+    p.h = p.w = 4;
+    p.k = 3;
+    p.c = 16;
+    CHECK(table.select(p, cpu_up_to(Isa::avx512)) == &rows[1]);
+    CHECK(table.select(p, cpu_up_to(Isa::avx2)) == &rows[2]);
+    p.c = 15;
+    CHECK(table.select(p, cpu_up_to(Isa::avx2)) == &rows[3]);
+    CHECK(rows[2].refuses(p) == "needs c >= 16, the problem has 15");
+    p.op = Operator::conv2d;
+    CHECK(table.select(p, cpu_up_to(Isa::avx512)) == nullptr);
+    CHECK(rows[3].refuses(p) == "is a pointwise kernel, the problem is conv2d");
+}
+
+TEST_CASE("conditions look at the field they name", "[registry]") {
+    ConvProblem p = random_problem(1);
+    for (int i = 0; i < field_count; i++) {
+        const Field field = Field(i);
+        CHECK(field_from_name(name(field)) == field);
+        CHECK(!token(field).empty());
+        const int64_t v = value(p, field);
+        CHECK(Condition{field, Condition::Relation::equal, v}.holds(p));
+        CHECK(!Condition{field, Condition::Relation::equal, v + 1}.holds(p));
+        CHECK(Condition{field, Condition::Relation::at_least, v}.holds(p));
+        CHECK(!Condition{field, Condition::Relation::at_least, v + 1}.holds(p));
+    }
+    CHECK(!field_from_name("nonesuch"));
+}
+
+TEST_CASE("SEPAL_MAX_ISA imitates a lesser CPU", "[registry]") {
+    {
+        const MaxIsa masked("x64");
+        CHECK(Cpu::detect().best == Isa::x64);
+    }
+    {
+        const MaxIsa masked("mmx");
+        CHECK_THROWS_AS(Cpu::detect(), std::invalid_argument);
+    }
+    for (Isa isa : all_isas) {
+        CHECK(isa_from_name(name(isa)) == isa);
+        CHECK(lanes_f32(isa) >= 4);
+        const MaxIsa masked(std::string(name(isa)).c_str());
+        CHECK(int(Cpu::detect().best) <= int(isa));
+    }
+}
+
+TEST_CASE("a plan refuses what it cannot do, with the reason", "[registry]") {
+    ConvProblem p = random_problem(3);
+    const Tensors t = make_exact_tensors(p, 1);
+    const Variant &reference = *Registry::builtin().select(p, cpu_up_to(Isa::x64));
+    Status status;
+    CHECK(Plan::create(p, reference, t.weights(), status));
+    CHECK(status.ok());
+    CHECK(!Plan::create(p, reference, Weights(), status));
+    CHECK(status.code == Status::Code::invalid_argument);
+    CHECK(status.message.find("filter") != std::string::npos);
+    ConvProblem bad = p;
+    bad.h = -1;
+    CHECK(!Plan::create(bad, reference, t.weights(), status));
+    CHECK(status.message.find("\"h\"") != std::string::npos);
+    Variant unbuilt = reference;
+    unbuilt.kernel = nullptr;
+    unbuilt.error = "the reason";
+    CHECK(!Plan::create(p, unbuilt, t.weights(), status));
+    CHECK(status.message.find("the reason") != std::string::npos);
+    Variant picky = reference;
+    picky.when[0] = {Field::c, Condition::Relation::equal, p.c + 1};
+    picky.when_count = 1;
+    CHECK(!Plan::create(p, picky, t.weights(), status));
+    CHECK(status.code == Status::Code::unsupported);
+    CHECK(Plan::create(p, reference, t.weights(), status)->run(nullptr, nullptr).code == Status::Code::invalid_argument);
+}

@@ -1,0 +1,67 @@
+# sepal_kernels: every kernel of schedules/variants.json, one command for each, and the table of them. Which kernels there
+# are is planned in C++ (tools/compile/plan_main.cpp) while CMake configures.
+set(kernel_table ${CMAKE_SOURCE_DIR}/schedules/variants.json)
+set(kernel_dir ${CMAKE_BINARY_DIR}/kernels)
+set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.cpp
+    ${CMAKE_SOURCE_DIR}/schedules/tiling.cpp ${problem_file_sources}
+    ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
+    ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h)
+
+# A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
+set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
+set(plan_inputs "")
+foreach(source IN LISTS plan_sources suite_files)
+    file(SHA256 ${source} hash)
+    string(APPEND plan_inputs ${hash})
+endforeach()
+if(NOT EXISTS ${plan_tool} OR NOT plan_inputs STREQUAL SEPAL_PLAN_INPUTS)
+    message(STATUS "Compiling the kernel planner")
+    try_compile(plan_compiled SOURCES ${plan_sources}
+        CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${CMAKE_SOURCE_DIR};${CMAKE_CURRENT_BINARY_DIR}"
+        LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
+        CXX_STANDARD 17 COPY_FILE ${plan_tool} OUTPUT_VARIABLE plan_log NO_CACHE)
+    if(NOT plan_compiled)
+        message(FATAL_ERROR "The kernel planner did not compile:\n${plan_log}")
+    endif()
+    set(SEPAL_PLAN_INPUTS ${plan_inputs} CACHE INTERNAL "Hash of the sources that sepal-plan was compiled from")
+endif()
+execute_process(COMMAND ${plan_tool} ${kernel_table} ${kernel_dir} ${SEPAL_ISAS}
+    OUTPUT_VARIABLE kernel_names ERROR_VARIABLE plan_error RESULT_VARIABLE plan_result OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT plan_result EQUAL 0)
+    message(FATAL_ERROR "${plan_error}")
+endif()
+string(REPLACE "\n" ";" kernel_names "${kernel_names}")
+list(LENGTH kernel_names kernel_count)
+message(STATUS "${kernel_count} kernels planned for ${SEPAL_ISAS}")
+
+add_executable(sepal-compile compile/compile_main.cpp)
+target_link_libraries(sepal-compile PRIVATE sepal_codegen fmt::fmt-header-only nlohmann_json::nlohmann_json)
+
+set(kernel_objects "")
+set(kernel_specs "")
+set(kernel_built "")
+foreach(kernel IN LISTS kernel_names)
+    set(spec ${kernel_dir}/${kernel}.spec.json)
+    add_custom_command(OUTPUT ${kernel_dir}/${kernel}.o ${kernel_dir}/${kernel}.built.json
+        COMMAND sepal-compile kernel ${spec} ${kernel_dir} DEPENDS sepal-compile ${spec}
+        COMMENT "Kernel ${kernel}" VERBATIM)
+    list(APPEND kernel_objects ${kernel_dir}/${kernel}.o)
+    list(APPEND kernel_specs ${spec})
+    list(APPEND kernel_built ${kernel_dir}/${kernel}.built.json)
+endforeach()
+add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND sepal-compile runtime ${kernel_dir}/halide_runtime.o
+    DEPENDS sepal-compile VERBATIM)
+add_custom_command(OUTPUT ${kernel_dir}/sepal_variants.inc
+    COMMAND sepal-compile table ${kernel_dir}/sepal_variants.inc ${kernel_specs}
+    DEPENDS sepal-compile ${kernel_built} ${kernel_specs} COMMENT "Table of ${kernel_count} variants" VERBATIM)
+
+# Halide's runtime, once for all kernels: the thread pool, memory, error handling.
+add_library(sepal_halide_runtime STATIC ${kernel_dir}/halide_runtime.o)
+set_target_properties(sepal_halide_runtime PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(sepal_halide_runtime INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+
+add_library(sepal_kernels STATIC compile/builtin_registry.cpp ${kernel_dir}/sepal_variants.inc ${kernel_objects})
+set_source_files_properties(${kernel_objects} ${kernel_dir}/halide_runtime.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+target_include_directories(sepal_kernels PRIVATE ${kernel_dir})
+target_link_libraries(sepal_kernels PUBLIC sepal_problem sepal_halide_runtime)

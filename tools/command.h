@@ -1,0 +1,23 @@
+// The sub-commands of `sepal`.
+#pragma once
+
+#include "tools/bad_input.h"
+
+namespace CLI {
+class App;
+}
+
+namespace sepal {
+
+// Exit codes of the command.
+constexpr int exit_ok = 0, exit_check_failed = 1, exit_bad_input = 2;
+
+// Each adds one sub-command to `app`, which runs while the command line is being parsed and leaves its result in `exit_code`;
+// both outlive the parsing. An exception that leaves a sub-command becomes one sentence on stderr and exit_bad_input.
+void add_list_command(CLI::App &app, int &exit_code);
+void add_check_command(CLI::App &app, int &exit_code);
+void add_run_command(CLI::App &app, int &exit_code);
+void add_bench_command(CLI::App &app, int &exit_code);
+void add_peak_command(CLI::App &app, int &exit_code);
+
+}  // namespace sepal

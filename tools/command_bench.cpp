@@ -1,0 +1,323 @@
+// sepal bench: checks and measures the variants on a suite or a file of problems.
+#include "bench/html_report.h"
+#include "bench/memory.h"
+#include "bench/output_file.h"
+#include "bench/progress.h"
+#include "bench/report.h"
+#include "bench/runner.h"
+#include "bench/threads.h"
+#include "tools/command.h"
+#include "tools/compile/in_process.h"
+#include "tools/files.h"
+#include "tools/selection.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <limits>
+#include <map>
+#include <new>
+#include <optional>
+
+#ifndef SEPAL_PYTHON_DEFAULT
+#define SEPAL_PYTHON_DEFAULT "python3"
+#endif
+#ifndef SEPAL_REPORT_SCRIPT
+#define SEPAL_REPORT_SCRIPT "report.py"
+#endif
+
+namespace sepal {
+namespace {
+
+constexpr double default_seconds = 1.5;
+constexpr const char *unfused_name = "unfused";
+
+struct Options {
+    std::string suite, problems, name = "*", variants, json, csv, html, machine;
+    int threads = 1;
+    double seconds = default_seconds;
+};
+
+// The text as one word for a shell, quoted only where that is needed.
+std::string word(const std::string &text) {
+    const bool plain = !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+") == std::string::npos;
+    return plain ? text : shell_quote(text);
+}
+
+// A pattern that matches this text alone.
+std::string exact_glob(const std::string &text) {
+    std::string out;
+    for (char c : text) out += (std::string("*?[\\").find(c) != std::string::npos ? "\\" : "") + std::string(1, c);
+    return out;
+}
+
+std::string command_line(const Options &o, const std::string &name, const std::string &variants) {
+    std::string line = "sepal bench " + (o.problems.empty() ? "--suite " + word(o.suite) : "--problems " + word(o.problems));
+    if (name != "*") line += " --name " + word(name);
+    if (!variants.empty()) line += " --variants " + word(variants);
+    line += fmt::format(" --threads {}", o.threads);
+    if (o.seconds != default_seconds) line += fmt::format(" --seconds {}", o.seconds);
+    return line;
+}
+
+std::string utc_date() {
+    const std::time_t t = std::time(nullptr);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&t));
+    return text;
+}
+
+// The kernels compiled in process for one run of the command. One that failed is remembered as its error.
+class InProcessKernels {
+public:
+    // Null, with `error` set, when it could not be compiled. `tell` is called before a compilation.
+    const InProcessKernel *hand(const ConvProblem &problem, Isa isa, const std::function<void(const std::string &)> &tell, std::string &error) {
+        const auto [entry, is_new] = kernels_.try_emplace(problem.key());
+        Compiled &compiled = entry->second;
+        if (is_new) {
+            tell(fmt::format("{}: no hand-written variant specialised to it is compiled in; compiling one in process", problem.name));
+            try {
+                compiled.kernel = compile_in_process(problem, isa, "hand");
+            } catch (const std::runtime_error &e) {
+                compiled.error = e.what();
+            }
+        }
+        error = compiled.error;
+        return compiled.kernel.get();
+    }
+
+private:
+    struct Compiled {
+        std::unique_ptr<InProcessKernel> kernel;
+        std::string error;
+    };
+    std::map<std::string, Compiled> kernels_;
+};
+
+// What is to be measured on one problem.
+class Selection {
+public:
+    Selection(const Options &o, const Machine &machine, const Cpu &cpu) : o_(o), machine_(machine), cpu_(cpu) {}
+
+    // The candidates; without the in-process ones when `compile` is false, for counting.
+    std::vector<Candidate> candidates(const ConvProblem &problem, const std::string &published, bool compile,
+                                      const std::function<void(const std::string &)> &tell) {
+        const Registry &registry = Registry::builtin();
+        Candidate common;
+        common.problem = problem;
+        common.suite = o_.suite.empty() ? o_.problems : o_.suite;
+        common.published = published;
+        std::vector<Candidate> all;
+        const auto wanted = [&](const std::string &name) { return o_.variants.empty() || matches(o_.variants, name); };
+        const auto add = [&](Candidate c, const std::string &name) {
+            c.name = name;
+            c.reproduce = command_line(o_, exact_glob(problem.name), exact_glob(name));
+            all.push_back(std::move(c));
+        };
+
+        const auto chosen = choose_variants(problem, registry, cpu_, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
+        const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
+        const bool needs_own = !specialised_hand(problem, registry, cpu_) && (o_.variants.empty() || (chosen.empty() && !pair));
+        const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
+        if (needs_own && (!compile || !fits)) {
+            if (!compile) add(common, "in process");
+        } else if (needs_own) {
+            Candidate own = common;
+            std::string error;
+            if (const InProcessKernel *kernel = kernels_.hand(problem, cpu_.best, tell, error)) {
+                own.variant = &kernel->variant();
+                own.compile_seconds = kernel->compile_seconds();
+                if (wanted(own.variant->name)) add(own, own.variant->name);
+            } else if (o_.variants.empty()) {
+                own.unavailable = "cannot be compiled in process: " + error;
+                add(own, "hand, in process");
+            }
+        }
+        for (const Variant *v : chosen) {
+            Candidate c = common;
+            c.variant = v;
+            add(c, v->name);
+        }
+        if (pair) {
+            Candidate c = common;
+            c.variant = half(problem.depthwise_half(), compile && fits, c, tell);
+            c.second = half(problem.pointwise_half(), compile && fits, c, tell);
+            if (!c.variant || !c.second) c.unavailable = "there is no hand-written variant for its halves";
+            add(c, unfused_name);
+        }
+        return all;
+    }
+
+private:
+    static int64_t available_memory_or_all() {
+        const int64_t bytes = available_memory();
+        return bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
+    }
+
+    // The best hand-written variant for one half of a depsep: as specialised as the fused kernel, so that the comparison is fair.
+    const Variant *half(const ConvProblem &problem, bool compile, Candidate &c, const std::function<void(const std::string &)> &tell) {
+        const Registry &registry = Registry::builtin();
+        if (const Variant *v = specialised_hand(problem, registry, cpu_)) return v;
+        std::string error;
+        const InProcessKernel *kernel = compile ? kernels_.hand(problem, cpu_.best, tell, error) : nullptr;
+        if (!kernel) return first_hand(problem, registry, cpu_);
+        c.compile_seconds += kernel->compile_seconds();
+        return &kernel->variant();
+    }
+
+    const Options &o_;
+    const Machine &machine_;
+    const Cpu &cpu_;
+    InProcessKernels kernels_;
+};
+
+Machine get_machine(const Options &o, Progress &progress) {
+    if (o.machine.empty()) {
+        MeasureOptions options;
+        options.progress = [&](const std::string &what) { progress.show("measuring " + what, 0); };
+        const auto warn = [&](const std::string &sentence) {
+            progress.clear();
+            fmt::print(stderr, "sepal: warning: {}\n", sentence);
+        };
+        Machine machine = measure_or_reuse(o.threads, options, warn);
+        progress.clear();
+        return machine;
+    }
+    Machine machine = load_machine(o.machine);
+    const Machine here = detect_machine();
+    if (machine.cpu != here.cpu || machine.isa != here.isa)
+        throw BadInput(fmt::format("{}: field \"cpu\" is \"{}\" with {}, this machine is \"{}\" with {}; allowed: a file that `sepal peak --json` "
+                                   "wrote here", o.machine, machine.cpu, name(machine.isa), here.cpu, name(here.isa)));
+    if (!machine.measured(o.threads))
+        throw BadInput(fmt::format("{}: holds no peaks for {} thread{}; `sepal peak --threads {} --json {}` measures them", o.machine, o.threads,
+                                   o.threads == 1 ? "" : "s", o.threads, word(o.machine)));
+    return machine;
+}
+
+void write_outputs(const Options &o, const HtmlTools &tools, const Machine &machine, const std::vector<Result> &results, const ProblemSet &set) {
+    RunDescription run{command_line(o, o.name, o.variants), utc_date(), set.title, set.description};
+    const std::string json = report_json(machine, results, run).dump(2) + "\n";
+    if (!o.json.empty()) write_file(o.json, {json});
+    if (!o.csv.empty()) write_file(o.csv, {report_csv(results)});
+    if (o.html.empty()) return;
+    if (!o.json.empty()) return write_html(tools, o.json, o.html);
+    std::string folder = std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp";
+    std::string temporary = folder + "/sepal.XXXXXX";
+    const int file = mkstemp(temporary.data());
+    if (file < 0) throw BadInput(fmt::format("--html: no temporary file can be made in {}", folder));
+    close(file);
+    try {
+        write_file(temporary, {json});
+        write_html(tools, temporary, o.html);
+    } catch (...) {
+        unlink(temporary.c_str());
+        throw;
+    }
+    unlink(temporary.c_str());
+}
+
+// Told before the run: how long each problem will take at the machine's measured peaks, the longest first.
+double print_estimate(const ProblemSet &set, const std::vector<int> &counts, const Machine &machine, const RunnerOptions &options) {
+    std::vector<std::pair<double, std::string>> longest;
+    double total = 0;
+    for (size_t i = 0; i < set.problems.size(); i++) {
+        const double seconds = estimate_seconds(set.problems[i], counts[i], machine, options);
+        total += seconds;
+        longest.emplace_back(seconds, set.problems[i].name);
+    }
+    std::sort(longest.rbegin(), longest.rend());
+    fmt::print("\nEstimated time: {} for {} problems (slow variants take longer); the longest:", duration(total), set.problems.size());
+    for (size_t i = 0; i < std::min<size_t>(3, longest.size()); i++) fmt::print(" {} {}{}", longest[i].second, duration(longest[i].first), i < std::min<size_t>(3, longest.size()) - 1 ? "," : "\n");
+    return total;
+}
+
+int bench(const Options &o) {
+    const Cpu cpu = Cpu::detect();
+    const int cpus = int(allowed_cpus().size());
+    if (o.suite.empty() && o.problems.empty()) throw BadInput("neither --suite nor --problems is given; `sepal list --suites` names the suites");
+    if (o.threads < 1 || o.threads > cpus)
+        throw BadInput(fmt::format("--threads is {}; allowed: 1 to {} (the CPUs that this process may use)", o.threads, cpus));
+    if (!(o.seconds > 0 && o.seconds <= 3600)) throw BadInput(fmt::format("--seconds is {}; allowed: more than 0, up to 3600", o.seconds));
+    const ProblemSet set = problems_matching(o.problems, o.suite, o.name);
+    for (const std::string &file : {o.json, o.csv, o.html})
+        if (!file.empty()) check_writable(file);
+    HtmlTools tools;
+    if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
+
+    RunnerOptions options;
+    options.threads = o.threads;
+    options.seconds = o.seconds;
+    options.cpu = cpu;
+    options.set_num_threads_in_process = set_num_threads_in_process;
+    std::optional<Progress> progress(std::in_place, 0);
+    const Machine machine = get_machine(o, *progress);
+    Selection selection(o, machine, cpu);
+    std::vector<int> counts;
+    for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
+    if (std::all_of(counts.begin(), counts.end(), [](int n) { return n == 0; }))
+        throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
+
+    fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
+    fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}", machine_table(machine, o.threads), flop_convention, byte_convention, column_legend);
+    const double total = print_estimate(set, counts, machine, options);
+    fmt::print("To reproduce a line: {} --name PROBLEM --variants VARIANT\n\n{}", command_line(o, "*", ""), table_header());
+    std::fflush(stdout);
+
+    progress.emplace(total);
+    std::vector<Result> results;
+    for (size_t i = 0; i < set.problems.size(); i++) {
+        const ConvProblem &problem = set.problems[i];
+        progress->begin(estimate_seconds(problem, counts[i], machine, options));
+        options.progress = [&](const std::string &what, double fraction) { progress->show(problem.name + ": " + what, fraction); };
+        const auto tell = [&](const std::string &sentence) {
+            progress->clear();
+            fmt::print("{}\n", sentence);
+            std::fflush(stdout);
+        };
+        std::vector<Candidate> candidates = selection.candidates(problem, set.published[i], true, tell);
+        std::vector<Result> block;
+        try {
+            block = run_candidates(candidates, machine, options);
+        } catch (const std::bad_alloc &) {
+            for (Candidate &c : candidates) c.unavailable = "memory ran out";
+            block = run_candidates(candidates, machine, options);
+        }
+        progress->clear();
+        fmt::print("{}", table_block(block));
+        std::fflush(stdout);
+        results.insert(results.end(), block.begin(), block.end());
+    }
+    write_outputs(o, tools, machine, results, set);
+    for (const std::string &file : {o.json, o.csv, o.html})
+        if (!file.empty()) fmt::print("written: {}\n", file);
+    return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed"; }) ? exit_check_failed : exit_ok;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App &app, int &exit_code) {
+    auto o = std::make_shared<Options>();
+    CLI::App *command = app.add_subcommand("bench", "Check the variants on a suite or a file of problems, then measure them side by side");
+    auto *suite = command->add_option("--suite", o->suite, "The suite to run");
+    auto *file = command->add_option("--problems", o->problems, "A file of problems to run");
+    command->add_option("--name", o->name, "Only problems whose names match this pattern");
+    command->add_option("--variants", o->variants, "Only variants whose names match this pattern (\"unfused\": depthwise, then pointwise); "
+                                                   "default: hand-written and autoscheduled ones of the best ISA");
+    command->add_option("--threads", o->threads, "Threads that the kernels use")->capture_default_str();
+    command->add_option("--json", o->json, "Write the results to this file as JSON");
+    command->add_option("--csv", o->csv, "Write the results to this file as CSV");
+    command->add_option("--html", o->html, "Write a report with plots to this file");
+    command->add_option("--machine", o->machine, "Take the machine's peaks from this file of `sepal peak --json` (default: measured once and kept)");
+    command->add_option("--seconds", o->seconds, "Time to spend on each problem and variant")->capture_default_str();
+    suite->excludes(file);
+    command->callback([o, &exit_code] { exit_code = bench(*o); });
+}
+
+}  // namespace sepal

@@ -1,0 +1,66 @@
+// sepal peak: measures this machine.
+#include "bench/machine.h"
+#include "bench/output_file.h"
+#include "bench/progress.h"
+#include "bench/report.h"
+#include "bench/threads.h"
+#include "tools/command.h"
+#include "tools/files.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+
+namespace sepal {
+namespace {
+
+struct Options {
+    int threads = 0;  // 0: as many as the process may use CPUs
+    std::string json;
+    bool quick = false;
+};
+
+void peak(const Options &o) {
+    const int cpus = int(allowed_cpus().size());
+    if (o.threads < 0 || o.threads > cpus)
+        throw BadInput(fmt::format("--threads is {}; allowed: 1 to {} (the CPUs that this process may use), or 0 for all of them", o.threads, cpus));
+    const int threads = o.threads ? o.threads : cpus;
+    if (!o.json.empty()) check_writable(o.json);
+
+    Machine machine = detect_machine();
+    Progress progress(0);
+    MeasureOptions options;
+    options.quick = o.quick;
+    options.progress = [&](const std::string &what) { progress.show("measuring " + what, 0); };
+    measure_peaks(machine, 1, options);
+    if (threads > 1) measure_peaks(machine, threads, options);
+    progress.clear();
+
+    fmt::print("{}", machine_table(machine, 0));
+    if (!o.json.empty()) write_file(o.json, {to_json(machine).dump(2), "\n"});
+    std::string why;
+    if (o.quick)
+        fmt::print("a quick measurement is not kept for other commands\n");
+    else if (store_machine(machine, machine_cache_path(), why))
+        fmt::print("kept for other commands in {}\n", machine_cache_path());
+    else
+        fmt::print(stderr, "sepal: warning: the machine's peaks are not kept for later runs: {}\n", why);
+}
+
+}  // namespace
+
+void add_peak_command(CLI::App &app, int &exit_code) {
+    auto options = std::make_shared<Options>();
+    CLI::App *command = app.add_subcommand("peak", "Measure this machine: FMA peak of each ISA, bandwidth of each level of memory");
+    command->add_option("--threads", options->threads, "Measure with one and with so many threads (default: one for each CPU)");
+    command->add_option("--json", options->json, "Write the result to this file; `sepal bench --machine` reads it");
+    command->add_flag("--quick", options->quick, "Fewer and shorter samples, about a second; not kept for other commands");
+    command->callback([options, &exit_code] {
+        peak(*options);
+        exit_code = exit_ok;
+    });
+}
+
+}  // namespace sepal

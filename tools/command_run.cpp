@@ -1,0 +1,125 @@
+// sepal run: one problem on the user's .npy arrays.
+#include "runtime/plan.h"
+#include "tools/command.h"
+#include "tools/compile/in_process.h"
+#include "tools/npy.h"
+#include "tools/selection.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+namespace sepal {
+namespace {
+
+struct Options {
+    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output;
+    int threads = std::max(1, int(std::thread::hardware_concurrency()));
+};
+
+ConvProblem find_problem(const Options &o) {
+    const ProblemSet set = load_problem_file(o.problems);
+    std::string names;
+    for (const ConvProblem &p : set.problems) {
+        if (p.name == o.name || (o.name.empty() && set.problems.size() == 1)) return p;
+        names += (names.empty() ? "" : ", ") + p.name;
+    }
+    throw BadInput(fmt::format("{}: --name {}; allowed: {}", o.problems, o.name.empty() ? "is missing" : "\"" + o.name + "\" is none of its problems", names));
+}
+
+// Reads the array of one option. `wanted`: the problem has this tensor.
+std::vector<float> read_tensor(const ConvProblem &p, const char *option, const std::string &path, const char *tensor, bool wanted,
+                               const std::vector<int64_t> &shape) {
+    if (!wanted && !path.empty()) throw BadInput(fmt::format("{}: problem \"{}\" ({}) has no {}; leave {} out", path, p.name, name(p.op), tensor, option));
+    if (!wanted) return {};
+    if (path.empty()) throw BadInput(fmt::format("{} is missing: problem \"{}\" has a {} of shape {}", option, p.name, tensor, shape_text(shape)));
+    return read_npy(path, shape, fmt::format("{} of problem \"{}\"", tensor, p.name));
+}
+
+std::vector<int64_t> filter_shape(const ConvProblem &p) {
+    switch (p.op) {
+    case Operator::conv2d: return {p.k, p.r, p.s, p.c / p.groups};
+    case Operator::pointwise: return {p.k, p.c};
+    case Operator::depthwise:
+    case Operator::depsep: return {p.r, p.s, p.c, p.multiplier};
+    }
+    return {};
+}
+
+const Variant &named_variant(const Options &o, const ConvProblem &p, const Cpu &cpu) {
+    const Variant *v = Registry::builtin().find(o.variant);
+    if (!v) throw BadInput(fmt::format("--variant \"{}\" is unknown; `sepal list` names those that there are", o.variant));
+    if (std::string why = v->refuses(p); !why.empty()) throw BadInput(fmt::format("{}: problem \"{}\": variant {} {}", o.problems, p.name, v->name, why));
+    if (std::string why = why_not_runnable(*v, cpu); !why.empty()) throw BadInput(fmt::format("variant {}: {}", v->name, why));
+    return *v;
+}
+
+// The first that is specialised to a shape, takes the problem and runs here; or null.
+const Variant *specialised_variant(const ConvProblem &p, const Cpu &cpu) {
+    for (const Variant &v : Registry::builtin())
+        if (*v.suite && v.refuses(p).empty() && why_not_runnable(v, cpu).empty()) return &v;
+    return nullptr;
+}
+
+int run(const Options &o) {
+    const Cpu cpu = Cpu::detect();
+    const ConvProblem p = find_problem(o);
+    const Variant *variant = o.variant.empty() ? specialised_variant(p, cpu) : &named_variant(o, p, cpu);
+    const bool depsep = p.op == Operator::depsep;
+    const std::vector<float> input = read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c});
+    const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", true, filter_shape(p));
+    const std::vector<float> mid_bias = read_tensor(p, "--mid-bias", o.mid_bias, "mid_bias", p.mid.bias, {p.mid_channels()});
+    const std::vector<float> pointwise =
+        read_tensor(p, "--pointwise-filter", o.pointwise_filter, "pointwise_filter", depsep, {p.k, p.mid_channels()});
+    const std::vector<float> bias = read_tensor(p, "--bias", o.bias, "bias", p.out.bias, {p.out_channels()});
+
+    // A kernel compiled for exactly this problem is faster than one for any shape.
+    std::unique_ptr<InProcessKernel> in_process;
+    if (!variant) {
+        try {
+            in_process = compile_in_process(p, cpu.best, "hand");
+            variant = &in_process->variant();
+        } catch (const std::runtime_error &e) {
+            variant = Registry::builtin().select(p, cpu);
+            if (!variant) throw;
+            fmt::print(stderr, "sepal: problem \"{}\" could not be compiled in process ({}); an any-shape variant runs instead\n", p.name, e.what());
+        }
+    }
+    set_num_threads(o.threads);
+    if (in_process) set_num_threads_in_process(o.threads);
+
+    const Weights weights = {filter.data(), mid_bias.data(), pointwise.data(), bias.data()};
+    std::vector<float> output(size_t(p.output_elements()));
+    Status status;
+    const std::unique_ptr<Plan> plan = Plan::create(p, *variant, weights, status);
+    if (plan) status = plan->run(input.data(), output.data());
+    if (!status.ok()) throw std::runtime_error(fmt::format("{}: problem \"{}\": {}", o.problems, p.name, status.message));
+    const std::vector<int64_t> shape = {p.n, p.p(), p.q(), p.out_channels()};
+    write_npy(o.output, shape, output.data());
+    fmt::print("{}: {} {} by {}{}\n", p.name, o.output, shape_text(shape), variant->name,
+               in_process ? fmt::format(" (compiled in process in {:.1f} s)", in_process->compile_seconds()) : "");
+    return exit_ok;
+}
+
+}  // namespace
+
+void add_run_command(CLI::App &app, int &exit_code) {
+    auto options = std::make_shared<Options>();
+    CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (float32, C order)");
+    command->add_option("--problems", options->problems, "File of problems")->required();
+    command->add_option("--name", options->name, "The problem; may be left out when the file has one");
+    command->add_option("--variant", options->variant, "The variant; default: one specialised to the problem, if need be compiled in process");
+    command->add_option("--input", options->input, "[N, H, W, C]")->required();
+    command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]")->required();
+    command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]");
+    command->add_option("--pointwise-filter", options->pointwise_filter, "depsep: [K, C * M]");
+    command->add_option("--bias", options->bias, "With bias: one for each output channel");
+    command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]")->required();
+    command->add_option("--threads", options->threads, "Threads that the kernel uses")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace sepal

@@ -1,0 +1,49 @@
+#include "build_module.h"
+
+#include <mutex>
+#include <set>
+
+using namespace Halide;
+
+namespace sepal {
+namespace {
+
+struct Autoscheduler {
+    const char *scheduler;  // as in the table
+    const char *halide_name;
+    std::map<std::string, std::string> params;
+};
+
+// The same parameters on every machine, so that builds do not differ: two cores and 1 MiB of cache for each, as a small
+// server has them.
+const Autoscheduler autoschedulers[] = {
+    {"mullapudi2016", "Mullapudi2016", {{"parallelism", "2"}, {"last_level_cache_size", "1048576"}, {"balance", "40"}}},
+    // The default beam of 32 takes 10 minutes for conv2d (1 032 662 states in each of 5 passes); 4 takes 20 s.
+    {"adams2019", "Adams2019", {{"parallelism", "2"}, {"beam_size", "4"}}},
+    {"li2018", "Li2018", {{"parallelism", "2"}}},
+};
+
+AutoschedulerParams autoscheduler_for(const std::string &scheduler) {
+    for (const Autoscheduler &a : autoschedulers) {
+        if (scheduler != a.scheduler) continue;
+        static std::mutex mutex;
+        static std::set<std::string> loaded;
+        std::lock_guard<std::mutex> lock(mutex);
+        if (loaded.insert(scheduler).second) load_plugin(std::string(SEPAL_HALIDE_PLUGINS) + "/libautoschedule_" + scheduler + ".so");
+        return AutoschedulerParams(a.halide_name, a.params);
+    }
+    return {};
+}
+
+}  // namespace
+
+Target kernel_target(Isa isa) { return Target(std::string(halide_target(isa))).with_feature(Target::NoRuntime); }
+
+Module build_module(const KernelSpec &spec, const Target &target) {
+    const GeneratorContext context(target, autoscheduler_for(spec.scheduler));
+    auto generator = Internal::GeneratorRegistry::create(std::string(name(spec.op)), context);
+    for (const auto &[param, value] : spec.generator_params) generator->set_generatorparam_value(param, value);
+    return generator->build_module(spec.name);
+}
+
+}  // namespace sepal

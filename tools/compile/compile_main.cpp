@@ -1,0 +1,150 @@
+// sepal-compile: the ahead-of-time driver.
+//   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. A scheduler that cannot do the operator is not an
+//                             error of the build: the object is empty, and .built.json carries the scheduler's words.
+//   runtime OBJECT            Halide's runtime, shared by all kernels.
+//   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
+#include "build_module.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+using namespace sepal;
+using json = nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int autoscheduler_seconds = 300;  // after which it counts as stalled
+
+std::string read(const fs::path &path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw std::runtime_error(fmt::format("{}: cannot be read", path.string()));
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const fs::path &path, const std::string &text) {
+    const fs::path temporary = path.string() + ".part";
+    std::ofstream file(temporary, std::ios::binary);
+    file << text;
+    file.close();
+    if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", temporary.string()));
+    fs::rename(temporary, path);
+}
+
+void compile_object(const KernelSpec &spec, const fs::path &object) {
+    const Halide::Module module = build_module(spec, kernel_target(spec.isa));
+    module.compile({{Halide::OutputFileType::object, object.string()}});
+}
+
+// The first line of an error message, without the name of the failing internal file.
+std::string first_line(std::string text) {
+    for (char &ch : text)
+        if (ch == '\n' || ch == '\t') ch = ' ';
+    if (text.size() > 300) text = text.substr(0, 297) + "...";
+    while (!text.empty() && text.back() == ' ') text.pop_back();
+    return text;
+}
+
+// Autoschedulers may fail an assertion, crash or stall: each runs in a child process. Empty when it succeeded.
+std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
+    int channel[2];
+    if (pipe(channel) != 0) throw std::runtime_error(std::string("pipe: ") + std::strerror(errno));
+    const pid_t child = fork();
+    if (child < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
+    if (child == 0) {
+        close(channel[0]);
+        alarm(autoscheduler_seconds);
+        std::string error;
+        try {
+            compile_object(spec, object);
+        } catch (const std::exception &e) {
+            error = e.what();
+            if (error.empty()) error = "failed without a message";
+        }
+        const ssize_t written = ::write(channel[1], error.data(), error.size());
+        _exit(written == ssize_t(error.size()) ? (error.empty() ? 0 : 1) : 3);
+    }
+    close(channel[1]);
+    std::string error;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(channel[0], buffer, sizeof buffer)) > 0;) error.append(buffer, size_t(n));
+    close(channel[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGALRM ? fmt::format("not finished after {} s", autoscheduler_seconds)
+                                           : fmt::format("crashed: {}", strsignal(WTERMSIG(status)));
+    return WEXITSTATUS(status) == 0 ? "" : first_line(error);
+}
+
+void compile_kernel(const std::string &spec_path, const fs::path &output) {
+    const KernelSpec spec = kernel_spec_from_json(read(spec_path));
+    fs::create_directories(output);
+    const fs::path object = output / (spec.name + ".o");
+    const auto start = std::chrono::steady_clock::now();
+    std::string error;
+    if (spec.scheduler == "hand" || spec.scheduler == "reference") {
+        compile_object(spec, object);
+    } else {
+        error = compile_in_child(spec, object);
+        if (!error.empty()) {
+            fmt::print(stderr, "{}: not built: {}\n", spec.name, error);
+            Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
+        }
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    write(output / (spec.name + ".built.json"),
+          json{{"error", error}, {"object_bytes", fs::file_size(object)}, {"compile_seconds", seconds}}.dump() + "\n");
+}
+
+std::string quoted(const std::string &text) { return json(text).dump(); }
+
+void write_table(const fs::path &output, const std::vector<std::string> &spec_paths) {
+    std::string declarations, rows;
+    for (const std::string &path : spec_paths) {
+        const KernelSpec spec = kernel_spec_from_json(read(path));
+        const json built = json::parse(read(fs::path(path).parent_path() / (spec.name + ".built.json")));
+        const std::string error = built.at("error");
+        if (error.empty()) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", spec.name);
+        std::string knobs, when;
+        for (const auto &[token, value] : spec.knobs) knobs += fmt::format("{{\"{}\", {}}}, ", token, value);
+        for (const Condition &c : spec.when)
+            when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
+                                c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
+        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\",\n     {{{{{}}}}}, {{{{{}}}}}, {}, {}, {}, {}, {}}},\n",
+                            spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
+                            knobs, when, spec.when.size(), spec.panel, error.empty() ? spec.name + "_argv" : "nullptr",
+                            quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
+    }
+    write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");
+}
+
+}  // namespace
+
+int main(int argc, char **argv) try {
+    const std::string verb = argc > 1 ? argv[1] : "";
+    if (verb == "kernel" && argc == 4) {
+        compile_kernel(argv[2], argv[3]);
+    } else if (verb == "runtime" && argc == 3) {
+        Halide::compile_standalone_runtime(std::string(argv[2]), Halide::Target(std::string(halide_target(Isa::x64))));
+    } else if (verb == "table" && argc > 3) {
+        write_table(argv[2], {argv + 3, argv + argc});
+    } else {
+        throw std::runtime_error("usage: sepal-compile kernel SPEC.json OUTPUT | runtime OBJECT | table OUTPUT.inc SPEC.json...");
+    }
+    return 0;
+} catch (const std::exception &e) {
+    fmt::print(stderr, "sepal-compile: {}\n", e.what());
+    return 2;
+}

@@ -1,0 +1,67 @@
+#include "in_process.h"
+
+#include "build_module.h"
+#include "runtime/kernel_error.h"
+
+#include <chrono>
+#include <stdexcept>
+
+using namespace Halide;
+
+namespace sepal {
+namespace {
+
+void on_jit_error(JITUserContext *, const char *message) { record_kernel_error(message); }
+
+}  // namespace
+
+struct InProcessKernel::Contents {
+    KernelSpec spec;
+    Internal::JITModule module;
+    Variant variant;
+    double seconds = 0;
+};
+
+InProcessKernel::InProcessKernel(std::unique_ptr<Contents> contents) : contents_(std::move(contents)) {}
+InProcessKernel::~InProcessKernel() = default;
+const Variant &InProcessKernel::variant() const { return contents_->variant; }
+double InProcessKernel::compile_seconds() const { return contents_->seconds; }
+
+std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
+    const auto start = std::chrono::steady_clock::now();
+    auto contents = std::make_unique<InProcessKernel::Contents>();
+    contents->spec = spec;
+    try {
+        const Target target = kernel_target(spec.isa).without_feature(Target::NoRuntime).with_feature(Target::JIT);
+        const Module module = build_module(spec, target);
+        static const bool handler_set = [] {
+            JITHandlers handlers;
+            handlers.custom_error = on_jit_error;
+            Internal::JITSharedRuntime::set_default_handlers(handlers);
+            return true;
+        }();
+        (void)handler_set;
+        contents->module = Internal::JITModule(module, module.get_function_by_name(spec.name), Internal::JITSharedRuntime::get(nullptr, target));
+    } catch (const Halide::Error &e) {
+        throw std::runtime_error(spec.name + " could not be compiled: " + e.what());
+    }
+    Variant &v = contents->variant;
+    const KernelSpec &kept = contents->spec;
+    v.name = kept.name.c_str();
+    v.op = kept.op;
+    v.dtype = kept.dtype;
+    v.layout = kept.layout;
+    v.isa = kept.isa;
+    v.scheduler = kept.scheduler.c_str();
+    v.suite = kept.suite.c_str();
+    for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
+    for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
+    v.panel = kept.panel;
+    v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
+    contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));
+}
+
+void set_num_threads_in_process(int threads) { Internal::JITSharedRuntime::set_num_threads(threads); }
+
+}  // namespace sepal

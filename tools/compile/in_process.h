@@ -1,0 +1,35 @@
+// Kernels compiled in process, for problems that no kernel was compiled ahead of time for.
+#pragma once
+
+#include "kernel_spec.h"
+
+#include <memory>
+
+namespace sepal {
+
+class InProcessKernel {
+public:
+    // Valid while this object lives.
+    const Variant &variant() const;
+    double compile_seconds() const;
+    ~InProcessKernel();
+
+private:
+    struct Contents;
+    explicit InProcessKernel(std::unique_ptr<Contents> contents);
+    friend std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
+    std::unique_ptr<Contents> contents_;
+};
+
+// Throws std::runtime_error with what the generator or the scheduler said. This CPU must run the spec's ISA.
+std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
+
+// A kernel specialised to the problem.
+inline std::unique_ptr<InProcessKernel> compile_in_process(const ConvProblem &problem, Isa isa, const std::string &scheduler) {
+    return compile_in_process(specialise(problem, isa, scheduler));
+}
+
+// Threads that kernels compiled in process use from now on; 1 or more. Process-wide.
+void set_num_threads_in_process(int threads);
+
+}  // namespace sepal

@@ -1,0 +1,252 @@
+#include "kernel_spec.h"
+
+#include "tools/command.h"
+#include "tools/problem_file.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace sepal {
+namespace {
+
+using json = nlohmann::json;
+
+constexpr const char *schedulers[] = {"hand", "reference", "mullapudi2016", "adams2019", "li2018"};
+
+// The value that a field has when a problem does not mention it; no name carries it.
+int64_t default_value(Field field) {
+    switch (field) {
+    case Field::stride_h: case Field::stride_w: case Field::dilation_h: case Field::dilation_w: case Field::groups: case Field::multiplier:
+        return 1;
+    case Field::pad_top: case Field::pad_left: case Field::pad_bottom: case Field::pad_right: case Field::activation: case Field::mid_activation:
+        return 0;
+    default: return -1;
+    }
+}
+
+// Conditions on these say when a kernel is chosen; its code does not depend on them (the output's extents already say it all).
+constexpr Field run_time_only[] = {Field::n, Field::pad_bottom, Field::pad_right, Field::pixels};
+
+// The fields that a kernel specialised to a problem of this operator fixes.
+std::vector<Field> specialised_fields(Operator op) {
+    if (op == Operator::pointwise) return {Field::c, Field::k, Field::activation};
+    std::vector<Field> fields = {Field::h, Field::w, Field::c};
+    if (op != Operator::depthwise) fields.push_back(Field::k);
+    for (Field f : {Field::r, Field::s, Field::stride_h, Field::stride_w, Field::dilation_h, Field::dilation_w, Field::pad_top,
+                    Field::pad_left, Field::pad_bottom, Field::pad_right})
+        fields.push_back(f);
+    fields.push_back(op == Operator::conv2d ? Field::groups : Field::multiplier);
+    if (op == Operator::depsep) fields.push_back(Field::mid_activation);
+    fields.push_back(Field::activation);
+    return fields;
+}
+
+KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
+                     const std::optional<ConvProblem> &problem) {
+    KernelSpec spec;
+    spec.op = op;
+    spec.isa = isa;
+    spec.scheduler = scheduler;
+    spec.when = when;
+
+    const bool hand = scheduler == "hand";
+    const Schedule full = derive(set, op, isa, problem);
+    for (const Knob &knob : knobs)
+        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+    if (hand) {
+        spec.panel = panel(full, op);
+        for (const Knob &knob : knobs) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
+        spec.generator_params["panel"] = std::to_string(spec.panel);
+        // Tiles at the end of a row of channels or pixels are shifted inwards, so that they need a whole tile.
+        if (op == Operator::depthwise || op == Operator::depsep) spec.when.push_back({Field::c, Condition::Relation::at_least, full.lanes});
+        if (op == Operator::pointwise) spec.when.push_back({Field::pixels, Condition::Relation::at_least, full.q_tile});
+    } else if (scheduler == "reference") {
+        spec.generator_params["unscheduled"] = "true";
+    }
+    for (const Condition &c : spec.when)
+        if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
+            spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
+    if (problem && op != Operator::pointwise) {
+        spec.generator_params["p"] = std::to_string(problem->p());
+        spec.generator_params["q"] = std::to_string(problem->q());
+    }
+
+    spec.name = fmt::format("{}_{}_{}_{}_{}", name(op), name(spec.dtype), name(spec.layout), name(isa), scheduler);
+    for (const auto &[token, value] : spec.knobs) spec.name += fmt::format("_{}{}", token, value);
+    for (const Condition &c : spec.when)
+        if (c.relation == Condition::Relation::equal && !(problem && c.value == default_value(c.field)))
+            spec.name += fmt::format("_{}{}", token(c.field), c.value);
+    return spec;
+}
+
+// One row of the table, and what to say where it is wrong.
+struct Row {
+    const json &row;
+    std::string where;
+
+    [[noreturn]] void fail(const std::string &what) const { throw BadInput(fmt::format("{}: {}", where, what)); }
+
+    std::string text(const char *key) const {
+        if (!row.contains(key)) fail(fmt::format("field \"{}\" is missing", key));
+        if (!row[key].is_string()) fail(fmt::format("field \"{}\" is {}; a string is expected", key, row[key].dump()));
+        return row[key].get<std::string>();
+    }
+
+    void only_known_keys() const {
+        const std::set<std::string> known = {"op", "isa", "scheduler", "suite", "knobs", "when"};
+        for (const auto &[key, value] : row.items())
+            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, isa, scheduler, suite, knobs, when", key));
+    }
+
+    Operator op() const {
+        const auto found = operator_from_name(text("op"));
+        if (!found) fail(fmt::format("field \"op\" is \"{}\"; allowed: {}", text("op"), operator_names()));
+        return *found;
+    }
+
+    std::string scheduler() const {
+        const std::string found = text("scheduler");
+        if (std::find(std::begin(schedulers), std::end(schedulers), found) == std::end(schedulers))
+            fail(fmt::format("field \"scheduler\" is \"{}\"; allowed: {}", found, fmt::join(schedulers, ", ")));
+        return found;
+    }
+
+    std::vector<Isa> isas() const {
+        if (!row.contains("isa") || !row["isa"].is_array() || row["isa"].empty()) fail("field \"isa\" is to be a list of " + isa_names());
+        std::vector<Isa> out;
+        for (const json &item : row["isa"]) {
+            const auto isa = item.is_string() ? isa_from_name(item.get<std::string>()) : std::nullopt;
+            if (!isa) fail(fmt::format("field \"isa\" holds {}; allowed: {}", item.dump(), isa_names()));
+            out.push_back(*isa);
+        }
+        return out;
+    }
+
+    Schedule schedule() const {
+        Schedule out;
+        if (!row.contains("knobs")) return out;
+        if (!row["knobs"].is_object()) fail("field \"knobs\" is to be an object");
+        for (const auto &[key, value] : row["knobs"].items()) {
+            const auto knob = std::find_if(std::begin(sepal::knobs), std::end(sepal::knobs), [&](const Knob &k) { return k.name == key; });
+            if (knob == std::end(sepal::knobs)) fail(fmt::format("unknown knob \"{}\"", key));
+            if (!value.is_number_integer() || value < 1 || value > 65536) fail(fmt::format("knob \"{}\" is {}; allowed: 1 to 65536", key, value.dump()));
+            out.*(knob->member) = value.get<int>();
+        }
+        return out;
+    }
+
+    // {"r": 3, "c": ">= 64"}
+    std::vector<Condition> conditions() const {
+        std::vector<Condition> out;
+        if (!row.contains("when")) return out;
+        if (!row["when"].is_object()) fail("field \"when\" is to be an object");
+        for (const auto &[key, value] : row["when"].items()) {
+            const auto field = field_from_name(key);
+            if (!field) fail(fmt::format("unknown field \"{}\" in \"when\"", key));
+            if (value.is_number_integer()) {
+                out.push_back({*field, Condition::Relation::equal, value.get<int64_t>()});
+            } else if (value.is_string() && value.get<std::string>().rfind(">=", 0) == 0) {
+                out.push_back({*field, Condition::Relation::at_least, std::strtoll(value.get<std::string>().c_str() + 2, nullptr, 10)});
+            } else {
+                fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\"", key, value.dump()));
+            }
+        }
+        return out;
+    }
+};
+
+}  // namespace
+
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when) {
+    return make_spec(op, isa, scheduler, set, when, std::nullopt);
+}
+
+KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
+    std::vector<Condition> when;
+    for (Field f : specialised_fields(problem.op)) when.push_back({f, Condition::Relation::equal, value(problem, f)});
+    return make_spec(problem.op, isa, scheduler, set, when, problem);
+}
+
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas) {
+    std::ifstream file(table_path);
+    if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", table_path));
+    json table;
+    try {
+        table = json::parse(file);
+    } catch (const json::exception &e) {
+        throw BadInput(fmt::format("{}: not valid JSON: {}", table_path, e.what()));
+    }
+    if (!table.is_object() || !table.contains("variants") || !table["variants"].is_array())
+        throw BadInput(fmt::format("{}: an object with a list \"variants\" is expected", table_path));
+
+    std::vector<KernelSpec> specs;
+    std::map<std::string, std::string> made;  // by name: the whole spec
+    const auto add = [&](const Row &row, const KernelSpec &spec) {
+        const auto [at, is_new] = made.emplace(spec.name, to_json(spec));
+        if (is_new)
+            specs.push_back(spec);
+        else if (at->second != to_json(spec))
+            row.fail(fmt::format("makes a second kernel with the name {}; give it a knob or a condition of its own", spec.name));
+    };
+    int index = 0;
+    for (const json &item : table["variants"]) {
+        const Row row{item, fmt::format("{}: variant {}", table_path, index++)};
+        if (!item.is_object()) row.fail("an object is expected");
+        row.only_known_keys();
+        const Operator op = row.op();
+        const std::string scheduler = row.scheduler();
+        for (Isa isa : row.isas()) {
+            if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
+            if (!item.contains("suite")) {
+                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
+                continue;
+            }
+            if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
+            for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
+                if (problem.op != op) continue;
+                KernelSpec spec = specialise(problem, isa, scheduler, row.schedule());
+                spec.suite = row.text("suite");
+                add(row, spec);
+            }
+        }
+    }
+    return specs;
+}
+
+std::string to_json(const KernelSpec &spec) {
+    json when = json::array(), knob_list = json::array();
+    for (const Condition &c : spec.when)
+        when.push_back({{"field", name(c.field)}, {"at_least", c.relation == Condition::Relation::at_least}, {"value", c.value}});
+    for (const auto &[token, value] : spec.knobs) knob_list.push_back({{"knob", token}, {"value", value}});
+    return json{{"name", spec.name}, {"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)},
+                {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"suite", spec.suite}, {"knobs", knob_list},
+                {"when", when}, {"panel", spec.panel}, {"generator_params", spec.generator_params}}
+               .dump(1) + "\n";
+}
+
+KernelSpec kernel_spec_from_json(const std::string &text) {
+    const json j = json::parse(text);
+    KernelSpec spec;
+    spec.name = j.at("name");
+    spec.op = operator_from_name(j.at("op").get<std::string>()).value();
+    spec.dtype = dtype_from_name(j.at("dtype").get<std::string>()).value();
+    spec.layout = layout_from_name(j.at("layout").get<std::string>()).value();
+    spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
+    spec.scheduler = j.at("scheduler");
+    spec.suite = j.at("suite");
+    for (const json &k : j.at("knobs")) spec.knobs.emplace_back(k.at("knob").get<std::string>(), k.at("value").get<int64_t>());
+    for (const json &c : j.at("when"))
+        spec.when.push_back({field_from_name(c.at("field").get<std::string>()).value(),
+                             c.at("at_least").get<bool>() ? Condition::Relation::at_least : Condition::Relation::equal,
+                             c.at("value").get<int64_t>()});
+    spec.panel = j.at("panel");
+    spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();
+    return spec;
+}
+
+}  // namespace sepal

@@ -1,0 +1,49 @@
+// KernelSpec: one kernel that the build makes: a row of schedules/variants.json for one ISA and, in a specialised row, one
+// problem. Planning, from the table to the list of specs, needs no Halide.
+#pragma once
+
+#include "runtime/registry.h"
+#include "schedules/schedule.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sepal {
+
+struct KernelSpec {
+    // <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
+    // fixes. A kernel specialised to a problem leaves out those at their defaults (stride 1, dilation 1, groups 1,
+    // multiplier 1, no padding, no activation).
+    std::string name;
+    Operator op = Operator::conv2d;
+    DType dtype = DType::f32;
+    Layout layout = Layout::nhwc;
+    Isa isa = Isa::x64;
+    std::string scheduler;                                // hand, reference, mullapudi2016, adams2019, li2018
+    std::string suite;                                    // of the problem that the kernel is specialised to, or empty
+    std::vector<std::pair<std::string, int64_t>> knobs;   // tokens and values, as the row sets them
+    std::vector<Condition> when;
+    int panel = 0;
+    std::map<std::string, std::string> generator_params;  // of generators/conv_generator.h
+};
+
+// An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
+// channels (depthwise, depsep), a tile of pixels (pointwise).
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when);
+
+// A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
+// number of pixels).
+KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
+
+// The kernels of a table, in its order, for those of its ISAs that are in `isas`; a kernel that two rows ask for is made
+// once. Throws BadInput naming the file, the row and the field.
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas);
+
+// A spec as a JSON object and back. A build keeps one file for each kernel, so that a changed row rebuilds its kernels only.
+std::string to_json(const KernelSpec &spec);
+KernelSpec kernel_spec_from_json(const std::string &text);
+
+}  // namespace sepal

@@ -1,0 +1,39 @@
+// sepal-plan TABLE OUTPUT ISA...: writes OUTPUT/<name>.spec.json for each kernel of the table (only where it changed) and
+// prints the names, one a line, in order of preference. Built and run while CMake configures; needs no Halide.
+#include "kernel_spec.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+int main(int argc, char **argv) try {
+    if (argc < 4) throw std::runtime_error("usage: sepal-plan TABLE OUTPUT ISA...");
+    std::vector<sepal::Isa> isas;
+    for (int i = 3; i < argc; i++) {
+        const auto isa = sepal::isa_from_name(argv[i]);
+        if (!isa) throw std::runtime_error(fmt::format("SEPAL_ISAS holds \"{}\"; allowed: {}", argv[i], sepal::isa_names()));
+        isas.push_back(*isa);
+    }
+    std::filesystem::create_directories(argv[2]);
+    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas)) {
+        const std::filesystem::path path = std::filesystem::path(argv[2]) / (spec.name + ".spec.json");
+        const std::string text = to_json(spec);
+        std::ifstream old(path);
+        if (std::string(std::istreambuf_iterator<char>(old), {}) != text) {
+            std::ofstream file(path);
+            file << text;
+            file.close();
+            if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", path.string()));
+        }
+        std::puts(spec.name.c_str());
+    }
+    return 0;
+} catch (const std::exception &e) {
+    fmt::print(stderr, "sepal-plan: {}\n", e.what());
+    return 2;
+}

@@ -1,0 +1,20 @@
+// Whole files, read and written with one clear sentence when that fails.
+#pragma once
+
+#include "tools/bad_input.h"
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace sepal {
+
+// The bytes of a file (or pipe) of at most `limit` bytes. Throws BadInput naming the path and the reason.
+std::string read_file(const std::string &path, size_t limit = size_t(64) << 20);
+
+// Writes the parts one after the other to a new file beside `path` and then renames it to `path` (or what that links to), so
+// that the file is either as before or complete, also when the disk fills up. Throws BadInput naming the path and the reason;
+// also when there is something at `path` that is not a regular file.
+void write_file(const std::string &path, std::initializer_list<std::string_view> parts);
+
+}  // namespace sepal

@@ -1,0 +1,55 @@
+#include "tools/selection.h"
+
+#include <fmt/format.h>
+
+#include <fnmatch.h>
+
+namespace sepal {
+
+bool matches(const std::string &glob, const std::string &text) { return fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
+
+std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob) {
+    std::vector<const Variant *> out;
+    for (const Variant &v : registry)
+        if (matches(glob, v.name)) out.push_back(&v);
+    if (out.empty())
+        throw BadInput(fmt::format("--variants \"{}\" matches none of the {} variants; `sepal list` names them", glob, registry.size()));
+    return out;
+}
+
+ProblemSet problems_matching(const std::string &file, const std::string &suite, const std::string &glob) {
+    const ProblemSet all = file.empty() ? load_suite(suite) : load_problem_file(file);
+    ProblemSet some = all;
+    some.problems.clear();
+    some.published.clear();
+    std::string names;
+    for (size_t i = 0; i < all.problems.size(); i++) {
+        names += (names.empty() ? "" : ", ") + all.problems[i].name;
+        if (!matches(glob, all.problems[i].name)) continue;
+        some.problems.push_back(all.problems[i]);
+        some.published.push_back(all.published[i]);
+    }
+    if (names.size() > 400) names = names.substr(0, 400) + "...";
+    if (some.problems.empty())
+        throw BadInput(fmt::format("{}: --name \"{}\" matches no problem; allowed: {}", file.empty() ? "suite " + suite : file, glob, names));
+    return some;
+}
+
+std::string why_not_runnable(const Variant &variant, const Cpu &cpu) {
+    if (!variant.kernel) return fmt::format("not built: {}", variant.error);
+    if (!cpu.runs(variant.isa)) return fmt::format("needs {}, this CPU runs up to {}", name(variant.isa), name(cpu.best));
+    return {};
+}
+
+std::string shell_quote(const std::string &text) {
+    std::string out = "'";
+    for (char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+    return out + "'";
+}
+
+std::string check_command(const Variant &variant, const ConvProblem &problem, int threads) {
+    return fmt::format("sepal check --variants {} --threads {} --problems <(echo {})", variant.name, threads,
+                       shell_quote("{\"problems\": [" + to_json(problem) + "]}"));
+}
+
+}  // namespace sepal
