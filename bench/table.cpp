@@ -20,6 +20,8 @@ const char *const column_legend =
 
 namespace {
 
+constexpr double noisy_spread_pct = 15;  // samples of an idle machine spread by a few percent
+
 constexpr const char *columns = "{:<5} {:>10} {:>7} {:>11} {:>9} {:>8} {:>6} {:>7} {:>6} {:>7} {:>9}  {:<8} {}\n";
 
 // Four significant digits, never in exponent form.
@@ -87,6 +89,13 @@ std::string machine_table(const Machine &m, int threads) {
         if (shown(b.threads))
             text += fmt::format("  {:<5} {:>11} {:>12} {:>8} {:>8} {:>8} {:>16} {:>15}\n", b.level, b.threads, capacity_text(b.working_set_bytes),
                                 rate(b.read), rate(b.write), rate(b.copy), rate(b.write_streaming), rate(b.copy_streaming));
+    double widest = 0;
+    for (const FmaPeak &p : m.fma)
+        if (shown(p.threads)) widest = std::max(widest, p.spread_pct);
+    for (const Bandwidth &b : m.bandwidth)
+        if (shown(b.threads)) widest = std::max({widest, b.read.spread_pct, b.write.spread_pct, b.copy.spread_pct});
+    if (widest > noisy_spread_pct)
+        text += fmt::format("Note: the samples of some peak spread by {:.0f} %, so the machine was not idle; `sepal peak` measures again.\n", widest);
     return text;
 }
 

@@ -48,9 +48,9 @@ Tensors allocate(const ConvProblem &p) {
     return t;
 }
 
-// A filter of small integers. Element (output, term) is at output * output_stride + term * term_stride. The magnitudes of one output's terms add up to at
-// most `budget` (>= 2 magnitude); about `density` of them or as many as that allows, and at least one, are not 0. Returns the
-// largest sum of magnitudes.
+// A filter of small integers. Element (output, term) is at output * output_stride + term * term_stride. The magnitudes of one output's
+// terms add up to at most `budget` (>= 2 magnitude); about `density` of them or as many as that allows, and at least one, are not 0.
+// Returns the largest sum of magnitudes.
 struct FilterShape {
     int64_t outputs, terms, output_stride, term_stride;
 };
@@ -76,8 +76,6 @@ int64_t fill_filter(float *filter, FilterShape shape, int64_t magnitude, double 
     return largest;
 }
 
-// ---- The sums ------------------------------------------------------------------------------------------------------------
-
 // acc[k] += sum over i of x[i] * f[i * k_count + k], or of the magnitudes. Four rows of f for each pass over acc.
 template<bool magnitudes>
 [[gnu::always_inline]] inline void multiply_add_body(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows) {
@@ -95,7 +93,6 @@ template<bool magnitudes>
 }
 
 using MultiplyAdd = void(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows);
-
 template<bool magnitudes>
 [[gnu::target("avx2,fma")]] void multiply_add_avx2(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows) {
     multiply_add_body<magnitudes>(acc, k_count, x, f, rows);
@@ -125,20 +122,13 @@ double activate(double x, Activation activation) {
 // 1e-30 stands for results below the smallest normal number, which a kernel may flush to 0.
 constexpr double u = 0x1p-24;
 
-double bound_after(double error, double y, Activation activation) {
-    return activation == Activation::hardswish ? 1.5 * error + 4 * u * std::fabs(y) : error;
-}
-
-struct Pixel {
-    int64_t n, p, q;
-};
+struct Pixel { int64_t n, p, q; };
 
 // Evaluates the operator at one output pixel at a time, all channels. Holds the filters with the output channels innermost.
 class Evaluator {
 public:
     explicit Evaluator(const Tensors &tensors) : t(tensors), p(tensors.problem), pad(p.pad()) {
-        if (p.op == Operator::conv2d || p.op == Operator::pointwise)
-            first = transpose(t.filter, p.groups, p.k / p.groups, first_terms(p));
+        if (p.op == Operator::conv2d || p.op == Operator::pointwise) first = transpose(t.filter, p.groups, p.k / p.groups, first_terms(p));
         if (p.op == Operator::depsep) second = transpose(t.pointwise_filter, 1, p.k, p.mid_channels());
         const bool hardswish = p.out.activation == Activation::hardswish || p.mid.activation == Activation::hardswish;
         with_bounds = !t.exact || hardswish;
@@ -156,7 +146,7 @@ public:
         const Epilogue &epilogue = two ? p.mid : p.out;
         start(two ? p.mid_channels() : p.out_channels(), epilogue.bias ? (two ? &t.mid_bias : &t.bias) : nullptr, value, bound);
         if (p.op == Operator::depthwise || two)
-            add_depthwise(at, value, bound);
+            add_depthwise(at, out, value, bound);
         else
             add_dense(at, out, value, bound);
         finish(t.exact ? 0 : first_terms(p) + 1, nullptr, epilogue.activation, value, bound);
@@ -187,8 +177,7 @@ private:
         std::vector<float> to(from.size());
         for (int64_t g = 0; g < groups; g++)
             for (int64_t o = 0; o < outputs; o++)
-                for (int64_t i = 0; i < terms; i++)
-                    to[size_t((g * terms + i) * outputs + o)] = from[size_t((g * outputs + o) * terms + i)];
+                for (int64_t i = 0; i < terms; i++) to[size_t((g * terms + i) * outputs + o)] = from[size_t((g * outputs + o) * terms + i)];
         return to;
     }
     static void magnitudes_of(const std::vector<double> &from, std::vector<double> &to) {
@@ -209,8 +198,9 @@ private:
         for (size_t k = 0; k < value.size(); k++) {
             value[k] = activate(value[k], activation);
             if (!with_bounds) continue;
-            const double error = double(roundings) * u * bound[k] + (carried ? (*carried)[k] : 0.0);
-            bound[k] = bound_after(error, value[k], activation) + (t.exact ? 0 : 1e-30);
+            double error = double(roundings) * u * bound[k] + (carried ? (*carried)[k] : 0.0);
+            if (activation == Activation::hardswish) error = 1.5 * error + 4 * u * std::fabs(value[k]);
+            bound[k] = error + (t.exact ? 0 : 1e-30);
         }
     }
 
@@ -241,21 +231,18 @@ private:
         });
     }
 
-    void add_depthwise(Pixel at, std::vector<double> &value, std::vector<double> &bound) const {
+    void add_depthwise(Pixel at, Result &out, std::vector<double> &value, std::vector<double> &bound) const {
         const int64_t mid = p.mid_channels();
+        out.row.resize(size_t(mid));
         for_each_tap(at, [&](const float *x, int64_t tap) {
+            double *terms = out.row.data();
             const float *f = t.filter.data() + tap * mid;
-            for (int64_t c = 0, k = 0; c < p.c; c++)
-                for (int64_t m = 0; m < p.multiplier; m++, k++) {
-                    const double term = double(x[c]) * double(f[k]);
-                    value[size_t(k)] += term;
-                    if (with_bounds) bound[size_t(k)] += std::fabs(term);
-                }
+            for (int64_t c = 0; c < p.c; c++) std::fill_n(terms + c * p.multiplier, p.multiplier, double(x[c]));
+            for (int64_t k = 0; k < mid; k++) value[size_t(k)] += terms[k] *= double(f[k]);
+            for (int64_t k = 0; with_bounds && k < mid; k++) bound[size_t(k)] += std::fabs(terms[k]);
         });
     }
 };
-
-// ---- The pixels ----------------------------------------------------------------------------------------------------------
 
 Pixel pixel_at(const ConvProblem &p, int64_t index) {
     const int64_t columns = p.q(), rows = p.p();
@@ -388,8 +375,7 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs)
         }
     });
 
-    CheckResult result;
-    result.compared = count * channels;
+    CheckResult result{false, count * channels, {}};
     const auto at = [&](int64_t element) {
         const Pixel pixel = pixel_at(p, element / channels);
         return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, output[element]);

@@ -1,19 +1,150 @@
 #include "schedule.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace sepal {
+namespace {
+
+// Bytes of the L2 that tiles are cut for: the smallest of the CPUs that have the ISA.
+int64_t l2_bytes(Isa isa) { return isa == Isa::avx512 ? 1 << 20 : 256 << 10; }
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+void set(int &knob, int64_t value) {
+    if (knob == 0) knob = int(value);
+}
+
+// The accumulator tile is k_vectors x q_tile registers; besides it live k_vectors vectors of the filter and one broadcast
+// input value (SSE, which has no fused multiply-add, needs one more for the product).
+//   avx512 (32 registers): 2 x 14 + 2 + 1 = 31; 16 loads for 28 FMAs, and 128 bytes of filter every 14 cycles
+//   avx2   (16 registers): 2 x 6 + 2 + 1 = 15;   8 loads for 12 FMAs
+//   x64    (16 registers): 2 x 4 + 2 + 1 + 1 = 12
+int widest_q_tile(Isa isa, int k_vectors) {
+    const int temporaries = isa == Isa::x64 ? 2 : 1;
+    const int fit = (vector_registers(isa) - temporaries - k_vectors) / k_vectors;
+    const int cap = isa == Isa::avx512 ? 28 : isa == Isa::avx2 ? 12 : 8;
+    return std::max(1, std::min(fit, cap / k_vectors));
+}
+
+// The tile width that does a row of q pixels quickest: the cost of a tile is its multiply-adds plus about two pixels' worth of
+// loading the filter, and the last tile of a row is computed whole.
+int q_tile_for(int64_t q, int widest) {
+    int best = 1;
+    double best_cost = 1e30;
+    for (int tile = 1; tile <= widest; tile++) {
+        const double cost = double(ceil_div(q, tile)) * (tile + 2.0);
+        if (cost <= best_cost) best = tile, best_cost = cost;
+    }
+    return best;
+}
+
+// Rows and pixels of a strip whose scratch memory (the padded input, or the depthwise half) fits in `budget` bytes, with the
+// fewest rows and pixels of halo in all. Rows stay few enough for `parallel_tasks` tasks.
+constexpr int64_t parallel_tasks = 2;
+struct Strip {
+    int64_t q, p;
+};
+Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo) {
+    const int64_t q = problem.q(), p = problem.p();
+    const int64_t most_rows = std::clamp<int64_t>(p * problem.n / parallel_tasks, 1, p);
+    Strip best{q_tile, 1};
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (int64_t sq = q_tile; sq < q + q_tile; sq += q_tile)
+        for (int64_t sp = 1; sp <= most_rows; sp++) {
+            const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : sp;
+            const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
+            if (rows * columns * bytes_per_pixel > budget) break;
+            const double strips = double(ceil_div(q, sq) * ceil_div(p, sp));
+            const double cost = strips * (double(rows * columns) + 8);  // a strip itself costs about as much as 8 pixels
+            if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
+        }
+    return best;
+}
+
+void derive_depthwise(Schedule &s, const std::optional<ConvProblem> &problem) {
+    // One vector of channels x q_tile pixels x 2 rows: each row of input serves both. On avx512 that is 14 accumulators and 9
+    // taps, 36 loads for 126 multiply-adds (3x3).
+    set(s.k_vectors, 1);
+    set(s.q_tile, problem ? q_tile_for(problem->q(), depthwise_q_tile) : depthwise_q_tile);
+    set(s.p_tile, 2);
+    set(s.q_strip, s.q_tile);
+    // In units of p_tile.
+    set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
+}
+
+void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
+    set(s.c_unroll, 1);
+    if (!problem) {
+        set(s.q_strip, 2 * s.q_tile);
+        set(s.p_strip, 4);
+        return;
+    }
+    const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa);
+    // An eighth of L2 for the padded input leaves the rest to the filter's panels.
+    const Strip strip = strip_for(*problem, s.q_tile, l2 / 8, 4 * c, true);
+    set(s.q_strip, strip.q);
+    set(s.p_strip, strip.p);
+    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do.
+    const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
+    int64_t block = c;
+    while (block % 2 == 0 && block * channel_bytes > l2 / 2) block /= 2;
+    if (block < c) set(s.c_block, block);
+}
+
+void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
+    set(s.c_unroll, 2);
+    if (!problem) {
+        set(s.q_strip, 2 * s.q_tile);
+        set(s.p_strip, 4);
+        return;
+    }
+    const int64_t l2 = l2_bytes(isa), pixels = problem->n * problem->p() * problem->q();
+    const bool filter_stays = 4 * problem->c * problem->k <= l2 / 4;
+    const bool from_afar = 4 * pixels * problem->c > l2;
+    // Where the filter stays in L2, few pixels at a time: their loads spread over the work. Where it does not, as many as do.
+    set(s.q_strip, filter_stays ? (from_afar ? 1 : 2) * s.q_tile : std::clamp<int64_t>(l2 / 4 / (4 * problem->c * s.q_tile), 1, 16) * s.q_tile);
+    set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
+}
+
+void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
+    set(s.p_tile, 2);  // of the depthwise half
+    set(s.c_unroll, 2);
+    if (!problem) {
+        set(s.q_strip, 2 * s.q_tile);
+        set(s.p_strip, 4);
+        return;
+    }
+    const int64_t l2 = l2_bytes(isa);
+    if (4 * problem->mid_channels() * problem->k <= l2 / 4) {
+        // The pointwise filter stays in L2 anyway: a strip of one tile keeps the depthwise half in L1.
+        set(s.q_strip, s.q_tile);
+        set(s.p_strip, 2);
+    } else {
+        const Strip strip = strip_for(*problem, s.q_tile, l2 / 5 * 2, 4 * problem->mid_channels(), false);
+        set(s.q_strip, strip.q);
+        set(s.p_strip, strip.p);
+    }
+}
+
+}  // namespace
 
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
-    const auto set = [](int &knob, int value) { if (knob == 0) knob = value; };
     set(s.lanes, lanes_f32(isa));
-    set(s.k_vectors, 2);
-    set(s.q_tile, op == Operator::depthwise ? 7 : isa == Isa::avx512 ? 14 : 4);
-    set(s.p_tile, 1);
-    set(s.q_strip, s.q_tile * 2);
-    set(s.p_strip, op == Operator::pointwise ? 4 : 4);
-    set(s.c_unroll, 1);
-    (void)problem;
+    if (op == Operator::depthwise) {
+        derive_depthwise(s, problem);
+        return s;
+    }
+    // Output channels of a group, which one set of panels covers.
+    set(s.k_vectors, problem && problem->k / problem->groups <= s.lanes ? 1 : 2);
+    const int widest = widest_q_tile(isa, s.k_vectors);
+    set(s.q_tile, !problem || op == Operator::pointwise ? widest : q_tile_for(problem->q(), widest));
+    switch (op) {
+    case Operator::conv2d: derive_conv2d(s, isa, problem); break;
+    case Operator::pointwise: derive_pointwise(s, isa, problem); break;
+    case Operator::depsep: derive_depsep(s, isa, problem); break;
+    case Operator::depthwise: break;
+    }
     return s;
 }
 

@@ -13,10 +13,11 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 
 using namespace sepal;
@@ -230,7 +231,7 @@ TEST_CASE("outputs are tried before a run and leave no trace", "[bench]") {
     const TemporaryFolder folder;
     const std::string path = folder.path + "/out.json";
     CHECK_NOTHROW(check_writable(path));
-    CHECK(access(path.c_str(), F_OK) != 0);
+    CHECK(std::filesystem::is_empty(folder.path));
     write_file(path, {"old"});
     CHECK_NOTHROW(check_writable(path));
     CHECK(read_file(path) == "old");
@@ -344,6 +345,10 @@ TEST_CASE("report: lines on stdout", "[bench]") {
     failed.check_message = "at [0, 0, 0, 0]";
     CHECK_THAT(table_block({failed}), Contains("FAILED: at [0, 0, 0, 0]") && Contains("reproduce: sepal bench --name example"));
     CHECK_THAT(machine_table(example_machine(), 1), Contains("Example CPU") && Contains("100") && !Contains("2 threads"));
+    CHECK_THAT(machine_table(example_machine(), 1), !Contains("not idle"));
+    Machine noisy = example_machine();
+    noisy.fma[1].spread_pct = 40;
+    CHECK_THAT(machine_table(noisy, 1), Contains("spread by 40 %") && Contains("not idle"));
     CHECK(duration(12.2) == "13 s");
     CHECK(duration(200) == "3 min 20 s");
     CHECK(duration(3725) == "1 h 02 min");

@@ -130,7 +130,8 @@ void check_guarded(Side side) {
         const std::string doing = report.doing, json = doing.substr(doing.find('|') + 1);
         const ConvProblem p = parse_problem_set("{\"problems\": [" + json + "]}", "the child's problem").problems.at(0);
         const char *where = side == Side::before ? "before" : "after";
-        CHECK(report(false, *v, p, fmt::format("{}, with a page without access {} the tensors", failure, where), test_command("memory")));
+        CHECK(sepal::report(false, *v, p, fmt::format("{}, with a page without access {} the tensors", failure, where),
+                            test_command("memory")));
     }
 }
 

@@ -52,7 +52,8 @@ TEST_CASE("all versions and spellings of a header are read", "[npy]") {
     const char *spellings[] = {"{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<f4\"}",
                                "{ 'fortran_order' : False , 'descr' : '<f4' , 'shape' : ( 2 , 3 ) }   \n"};
     for (const char *header : spellings) CHECK(read_npy(folder.write("s.npy", npy(1, header, six)), {2, 3}, "input") == values);
-    CHECK(read_npy(folder.write("one.npy", npy(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }", six)), {6}, "bias") == values);
+    CHECK(read_npy(folder.write("one.npy", npy(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }", six)), {6}, "bias") ==
+          values);
 }
 
 TEST_CASE("everything else is refused with one sentence", "[npy]") {

@@ -13,7 +13,9 @@ using namespace sepal;
 
 namespace {
 
-ConvProblem parse_one(const std::string &fields) { return parse_problem_set("{\"problems\": [{" + fields + "}]}", "p.json").problems.at(0); }
+ConvProblem parse_one(const std::string &fields) {
+    return parse_problem_set("{\"problems\": [{" + fields + "}]}", "p.json").problems.at(0);
+}
 
 const std::string conv = R"("name": "a", "op": "conv2d", "h": 8, "w": 9, "c": 6, "k": 4, "r": 3, "s": 3)";
 
@@ -52,7 +54,8 @@ TEST_CASE("defaults of a problem file", "[problem_file]") {
 }
 
 TEST_CASE("every field of a problem file arrives", "[problem_file]") {
-    const ConvProblem p = parse_one(R"("name": "all", "op": "depsep", "n": 2, "h": 8, "w": 9, "c": 6, "k": 4, "r": 3, "s": 5, "stride": [2, 1],
+    const ConvProblem p =
+        parse_one(R"("name": "all", "op": "depsep", "n": 2, "h": 8, "w": 9, "c": 6, "k": 4, "r": 3, "s": 5, "stride": [2, 1],
         "dilation": [1, 2], "pad": [0, 1, 2, 3], "groups": 1, "multiplier": 2, "dtype": "f32", "layout": "nhwc", "bias": true,
         "mid_bias": true, "activation": "relu6", "mid_activation": "hardswish", "published": {"x": 1})");
     CHECK(p.key() == "depsep n2 h8 w9 c6 k4 r3 s5 st2x1 di1x2 pad0,1,2,3 g1 m2 f32 nhwc mid:bias+hardswish out:bias+relu6");

@@ -96,7 +96,8 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
         CHECK(p.flops() == 2 * double(macs));
 
         const Tensors t = make_random_tensors(p, 1);
-        const size_t elements = t.input.size() + t.filter.size() + t.mid_bias.size() + t.pointwise_filter.size() + t.bias.size() + t.output.size();
+        const size_t elements =
+            t.input.size() + t.filter.size() + t.mid_bias.size() + t.pointwise_filter.size() + t.bias.size() + t.output.size();
         CHECK(p.bytes() == 4 * double(elements));
         CHECK(p.intensity() == Approx(p.flops() / p.bytes()));
         if (p.op != Operator::depsep) {
@@ -124,7 +125,7 @@ TEST_CASE("the microbenchmark has the published cost", "[problem]") {
     CHECK(find("conv2d.b1").flops() / 2 == 7398752256.0);  // 224 * 224 * 128 * 128 * 9
     CHECK(find("depsep.b1").flops() / 2 == 879886336.0);   // 224 * 224 * (128 * 9 + 128 * 128)
     CHECK(find("conv2d.b16").flops() == 16 * find("conv2d.b1").flops());
-    CHECK(find("conv2d.b1").bytes() / 4 == 12992512.0);    // in, out and filter
+    CHECK(find("conv2d.b1").bytes() / 4 == 12992512.0);  // in, out and filter
     CHECK(find("depsep.b1").flops() == find("depthwise.b1").flops() + find("pointwise.b1").flops());
 }
 
@@ -134,15 +135,29 @@ TEST_CASE("equal problems have equal keys, different ones different keys", "[pro
     base.pad_mode = PadMode::explicit_;
     base.padding = {1, 1, 1, 1};
     using Change = void (*)(ConvProblem &);
-    const Change changes[] = {
-        [](ConvProblem &p) { p.op = Operator::conv2d; }, [](ConvProblem &p) { p.n++; }, [](ConvProblem &p) { p.h++; },
-        [](ConvProblem &p) { p.w++; }, [](ConvProblem &p) { p.c++; }, [](ConvProblem &p) { p.k++; }, [](ConvProblem &p) { p.r--; },
-        [](ConvProblem &p) { p.s--; }, [](ConvProblem &p) { p.stride_h++; }, [](ConvProblem &p) { p.stride_w++; },
-        [](ConvProblem &p) { p.dilation_h++; }, [](ConvProblem &p) { p.dilation_w++; }, [](ConvProblem &p) { p.padding.top++; },
-        [](ConvProblem &p) { p.padding.left++; }, [](ConvProblem &p) { p.padding.bottom++; }, [](ConvProblem &p) { p.padding.right++; },
-        [](ConvProblem &p) { p.groups++; }, [](ConvProblem &p) { p.multiplier++; }, [](ConvProblem &p) { p.mid.bias = true; },
-        [](ConvProblem &p) { p.mid.activation = Activation::relu; }, [](ConvProblem &p) { p.out.bias = true; },
-        [](ConvProblem &p) { p.out.activation = Activation::relu6; }, [](ConvProblem &p) { p.out.activation = Activation::hardswish; }};
+    const Change changes[] = {[](ConvProblem &p) { p.op = Operator::conv2d; },
+                              [](ConvProblem &p) { p.n++; },
+                              [](ConvProblem &p) { p.h++; },
+                              [](ConvProblem &p) { p.w++; },
+                              [](ConvProblem &p) { p.c++; },
+                              [](ConvProblem &p) { p.k++; },
+                              [](ConvProblem &p) { p.r--; },
+                              [](ConvProblem &p) { p.s--; },
+                              [](ConvProblem &p) { p.stride_h++; },
+                              [](ConvProblem &p) { p.stride_w++; },
+                              [](ConvProblem &p) { p.dilation_h++; },
+                              [](ConvProblem &p) { p.dilation_w++; },
+                              [](ConvProblem &p) { p.padding.top++; },
+                              [](ConvProblem &p) { p.padding.left++; },
+                              [](ConvProblem &p) { p.padding.bottom++; },
+                              [](ConvProblem &p) { p.padding.right++; },
+                              [](ConvProblem &p) { p.groups++; },
+                              [](ConvProblem &p) { p.multiplier++; },
+                              [](ConvProblem &p) { p.mid.bias = true; },
+                              [](ConvProblem &p) { p.mid.activation = Activation::relu; },
+                              [](ConvProblem &p) { p.out.bias = true; },
+                              [](ConvProblem &p) { p.out.activation = Activation::relu6; },
+                              [](ConvProblem &p) { p.out.activation = Activation::hardswish; }};
     std::set<std::string> keys = {base.key()};
     for (Change change : changes) {
         ConvProblem p = base;
@@ -179,14 +194,39 @@ TEST_CASE("a problem that makes no sense is rejected with the field, what was fo
         {[](ConvProblem &p) { p.mid.bias = true; }, {"\"mid_bias\"", "depsep"}},
         {[](ConvProblem &p) { p.mid.activation = Activation::relu; }, {"\"mid_activation\"", "depsep"}},
         {[](ConvProblem &p) { p.op = Operator::depthwise; }, {"\"k\"", "4", "6"}},
-        {[](ConvProblem &p) { p.op = Operator::depsep; p.groups = 2; }, {"\"groups\"", "2"}},
+        {[](ConvProblem &p) {
+             p.op = Operator::depsep;
+             p.groups = 2;
+         },
+         {"\"groups\"", "2"}},
         {[](ConvProblem &p) { p.op = Operator::pointwise; }, {"pointwise", "r = s = 1"}},
-        {[](ConvProblem &p) { p.pad_mode = PadMode::explicit_; p.padding = {0, -1, 0, 0}; }, {"pad[1]", "-1"}},
-        {[](ConvProblem &p) { p.pad_mode = PadMode::valid; p.r = 10; }, {"9 rows", "10"}},
-        {[](ConvProblem &p) { p.pad_mode = PadMode::valid; p.dilation_w = 4; }, {"7 pixels", "9"}},
-        {[](ConvProblem &p) { p.n = 100000; p.h = 1000; p.w = 1000; }, {"input", "2147483647"}},
+        {[](ConvProblem &p) {
+             p.pad_mode = PadMode::explicit_;
+             p.padding = {0, -1, 0, 0};
+         },
+         {"pad[1]", "-1"}},
+        {[](ConvProblem &p) {
+             p.pad_mode = PadMode::valid;
+             p.r = 10;
+         },
+         {"9 rows", "10"}},
+        {[](ConvProblem &p) {
+             p.pad_mode = PadMode::valid;
+             p.dilation_w = 4;
+         },
+         {"7 pixels", "9"}},
+        {[](ConvProblem &p) {
+             p.n = 100000;
+             p.h = 1000;
+             p.w = 1000;
+         },
+         {"input", "2147483647"}},
         {[](ConvProblem &p) { p.k = 2000000000; }, {"2147483647"}},
-        {[](ConvProblem &p) { p.dilation_h = 2147483647; p.r = 2147483647; }, {"dilated filter"}},
+        {[](ConvProblem &p) {
+             p.dilation_h = 2147483647;
+             p.r = 2147483647;
+         },
+         {"dilated filter"}},
     };
     CHECK(small().validate() == "");
     for (const Case &c : cases) {

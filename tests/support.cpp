@@ -93,13 +93,15 @@ std::vector<double> naive(const Tensors &t) {
                     double sum = p.out.bias ? double(t.bias[size_t(k)]) : 0.0;
                     if (p.op == Operator::depsep) {
                         for (int64_t m = 0; m < p.c * p.multiplier; m++)
-                            sum += depthwise(n, py, qx, m, p.mid, t.mid_bias) * double(t.pointwise_filter[size_t(k * p.c * p.multiplier + m)]);
+                            sum +=
+                                depthwise(n, py, qx, m, p.mid, t.mid_bias) * double(t.pointwise_filter[size_t(k * p.c * p.multiplier + m)]);
                     } else {
                         const int64_t c_each = p.c / p.groups, group = k / (p.k / p.groups);
                         sum += sum_of_taps(py, qx, [&](int64_t r, int64_t s, int64_t y, int64_t x) {
                             double terms = 0;
                             for (int64_t c = 0; c < c_each; c++)
-                                terms += input(n, y, x, group * c_each + c) * double(t.filter[size_t(((k * p.r + r) * p.s + s) * c_each + c)]);
+                                terms +=
+                                    input(n, y, x, group * c_each + c) * double(t.filter[size_t(((k * p.r + r) * p.s + s) * c_each + c)]);
                             return terms;
                         });
                     }

@@ -77,18 +77,13 @@ std::string utc_date() {
 // The kernels compiled in process for one run of the command. One that failed is remembered as its error.
 class InProcessKernels {
 public:
-    // Null, with `error` set, when it could not be compiled. `tell` is called before a compilation.
-    const InProcessKernel *hand(const ConvProblem &problem, Isa isa, const std::function<void(const std::string &)> &tell, std::string &error) {
+    // For the best ISA of the CPU whose hand-written schedule takes the problem. Null, with `error` set, when there is none or it
+    // could not be compiled. `tell` is called before a compilation.
+    const InProcessKernel *hand(const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell,
+                                std::string &error) {
         const auto [entry, is_new] = kernels_.try_emplace(problem.key());
         Compiled &compiled = entry->second;
-        if (is_new) {
-            tell(fmt::format("{}: no hand-written variant specialised to it is compiled in; compiling one in process", problem.name));
-            try {
-                compiled.kernel = compile_in_process(problem, isa, "hand");
-            } catch (const std::runtime_error &e) {
-                compiled.error = e.what();
-            }
-        }
+        if (is_new) compile(compiled, problem, cpu, tell);
         error = compiled.error;
         return compiled.kernel.get();
     }
@@ -98,6 +93,28 @@ private:
         std::unique_ptr<InProcessKernel> kernel;
         std::string error;
     };
+
+    static void compile(Compiled &compiled, const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell) {
+        for (Isa isa : {Isa::avx512, Isa::avx2, Isa::x64}) {
+            if (!cpu.runs(isa)) continue;
+            try {
+                const KernelSpec spec = specialise(problem, isa, "hand");
+                const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
+                if (broken != spec.when.end()) {
+                    compiled.error = fmt::format("{} needs {}", spec.name, broken->text());
+                    continue;
+                }
+                tell(fmt::format("{}: no hand-written {} variant specialised to it is compiled in; compiling one in process", problem.name,
+                                 name(problem.op)));
+                compiled.kernel = compile_in_process(spec);
+                compiled.error.clear();
+            } catch (const std::runtime_error &e) {
+                compiled.error = e.what();
+            }
+            return;
+        }
+    }
+
     std::map<std::string, Compiled> kernels_;
 };
 
@@ -131,7 +148,7 @@ public:
         } else if (needs_own) {
             Candidate own = common;
             std::string error;
-            if (const InProcessKernel *kernel = kernels_.hand(problem, cpu_.best, tell, error)) {
+            if (const InProcessKernel *kernel = kernels_.hand(problem, cpu_, tell, error)) {
                 own.variant = &kernel->variant();
                 own.compile_seconds = kernel->compile_seconds();
                 if (wanted(own.variant->name)) add(own, own.variant->name);
@@ -166,7 +183,7 @@ private:
         const Registry &registry = Registry::builtin();
         if (const Variant *v = specialised_hand(problem, registry, cpu_)) return v;
         std::string error;
-        const InProcessKernel *kernel = compile ? kernels_.hand(problem, cpu_.best, tell, error) : nullptr;
+        const InProcessKernel *kernel = compile ? kernels_.hand(problem, cpu_, tell, error) : nullptr;
         if (!kernel) return first_hand(problem, registry, cpu_);
         c.compile_seconds += kernel->compile_seconds();
         return &kernel->variant();
@@ -233,8 +250,11 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
         longest.emplace_back(seconds, set.problems[i].name);
     }
     std::sort(longest.rbegin(), longest.rend());
-    fmt::print("\nEstimated time: {} for {} problems (slow variants take longer); the longest:", duration(total), set.problems.size());
-    for (size_t i = 0; i < std::min<size_t>(3, longest.size()); i++) fmt::print(" {} {}{}", longest[i].second, duration(longest[i].first), i < std::min<size_t>(3, longest.size()) - 1 ? "," : "\n");
+    fmt::print("\nEstimated time: {} for {} problem{} (slow variants take longer); the longest:", duration(total), set.problems.size(),
+               set.problems.size() == 1 ? "" : "s");
+    longest.resize(std::min<size_t>(3, longest.size()));
+    for (size_t i = 0; i < longest.size(); i++) fmt::print("{} {} {}", i ? "," : "", longest[i].second, duration(longest[i].first));
+    fmt::print("\n");
     return total;
 }
 
@@ -248,6 +268,8 @@ int bench(const Options &o) {
     const ProblemSet set = problems_matching(o.problems, o.suite, o.name);
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) check_writable(file);
+    if ((!o.json.empty() && (o.json == o.csv || o.json == o.html)) || (!o.csv.empty() && o.csv == o.html))
+        throw BadInput("--json, --csv and --html name the same file; give each its own");
     HtmlTools tools;
     if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
 
@@ -290,6 +312,7 @@ int bench(const Options &o) {
             block = run_candidates(candidates, machine, options);
         }
         progress->clear();
+        if (block.empty()) fmt::print("\n{}: no variant that matches --variants \"{}\" takes it\n", problem.name, o.variants);
         fmt::print("{}", table_block(block));
         std::fflush(stdout);
         results.insert(results.end(), block.begin(), block.end());

@@ -38,7 +38,8 @@ Tensors &tensors_for(const ConvProblem &problem) {
 }
 
 // One line for each variant, one more for each of its failures.
-void check(const Variant &variant, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o, Counts &counts) {
+void check(const Variant &variant, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o,
+           Counts &counts) {
     if (!why_skipped.empty()) {
         counts.skipped++;
         fmt::print("skip  {}: {}\n", variant.name, why_skipped);
@@ -50,7 +51,8 @@ void check(const Variant &variant, const std::vector<ConvProblem> &problems, con
         compared += result.compared;
         if (result.passed) continue;
         failures++;
-        fmt::print("FAIL  {} on {} ({}): {}\n      {}\n", variant.name, p.name, p.key(), result.message, check_command(variant, p, o.threads));
+        fmt::print("FAIL  {} on {} ({}): {}\n      {}\n", variant.name, p.name, p.key(), result.message,
+                   check_command(variant, p, o.threads));
     }
     counts.problems += int64_t(problems.size());
     counts.compared += compared;
@@ -86,8 +88,8 @@ int check_all(const Options &o) {
         check(*v, taken, why_skipped, o, counts);
     }
     if (!any_problem) throw BadInput(fmt::format("--name \"{}\" matches none of the problems that the variants are checked on", o.name));
-    fmt::print("{} variants: {} passed, {} failed, {} skipped; {} problems, {} outputs compared, {} threads\n", variants.size(), counts.passed,
-               counts.failed, counts.skipped, counts.problems, counts.compared, o.threads);
+    fmt::print("{} variants: {} passed, {} failed, {} skipped; {} problems, {} outputs compared, {} threads\n", variants.size(),
+               counts.passed, counts.failed, counts.skipped, counts.problems, counts.compared, o.threads);
     if (!any_taken) throw BadInput("none of these variants takes any of these problems, for the reasons above");
     return counts.failed ? exit_check_failed : exit_ok;
 }
@@ -97,7 +99,8 @@ int check_all(const Options &o) {
 void add_check_command(CLI::App &app, int &exit_code) {
     auto options = std::make_shared<Options>();
     CLI::App *command = app.add_subcommand("check", "Compare every variant with the double-precision reference");
-    auto *suite = command->add_option("--suite", options->suite, "Check on the problems of this suite (default: shapes around every tile edge)");
+    auto *suite =
+        command->add_option("--suite", options->suite, "Check on the problems of this suite (default: shapes around every tile edge)");
     auto *file = command->add_option("--problems", options->problems, "Check on the problems of this file");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
     command->add_option("--variants", options->variants, "Only variants whose names match this pattern");

@@ -48,8 +48,8 @@ void print_variants(const std::vector<const Variant *> &variants, const Cpu &cpu
     for (const Variant *v : variants) {
         const std::string why_not = why_not_runnable(*v, cpu);
         fmt::print("{:<{}}  {:<6}  {:>8}  {:<8}  {}{}\n", v->name, width, name(v->isa),
-                   v->kernel ? fmt::format("{:.1f} KiB", double(v->code_bytes) / 1024) : "-", why_not.empty() ? "yes" : "no", conditions(*v),
-                   why_not.empty() ? "" : "; " + why_not);
+                   v->kernel ? fmt::format("{:.1f} KiB", double(v->code_bytes) / 1024) : "-", why_not.empty() ? "yes" : "no",
+                   conditions(*v), why_not.empty() ? "" : "; " + why_not);
     }
     fmt::print("{} variants, in order of preference; this CPU runs up to {}\n", variants.size(), name(cpu.best));
 }
@@ -86,7 +86,8 @@ void print_choices(const Options &o, const std::vector<const Variant *> &variant
                 refusers.push_back({{"variant", v->name}, {"why", why}});
             if (!o.as_json) fmt::print("  {:<8} {}{}\n", why.empty() ? "takes it" : "no", v->name, why.empty() ? "" : ": " + why);
         }
-        all.push_back({{"problem", p.name}, {"key", p.key()}, {"chosen", chosen ? json(chosen->name) : json()}, {"also", takers}, {"not", refusers}});
+        all.push_back(
+            {{"problem", p.name}, {"key", p.key()}, {"chosen", chosen ? json(chosen->name) : json()}, {"also", takers}, {"not", refusers}});
     }
     if (o.as_json) fmt::print("{}\n", json{{"isa", name(cpu.best)}, {"problems", all}}.dump(2));
 }

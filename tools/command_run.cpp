@@ -27,15 +27,18 @@ ConvProblem find_problem(const Options &o) {
         if (p.name == o.name || (o.name.empty() && set.problems.size() == 1)) return p;
         names += (names.empty() ? "" : ", ") + p.name;
     }
-    throw BadInput(fmt::format("{}: --name {}; allowed: {}", o.problems, o.name.empty() ? "is missing" : "\"" + o.name + "\" is none of its problems", names));
+    throw BadInput(fmt::format("{}: --name {}; allowed: {}", o.problems,
+                               o.name.empty() ? "is missing" : "\"" + o.name + "\" is none of its problems", names));
 }
 
 // Reads the array of one option. `wanted`: the problem has this tensor.
 std::vector<float> read_tensor(const ConvProblem &p, const char *option, const std::string &path, const char *tensor, bool wanted,
                                const std::vector<int64_t> &shape) {
-    if (!wanted && !path.empty()) throw BadInput(fmt::format("{}: problem \"{}\" ({}) has no {}; leave {} out", path, p.name, name(p.op), tensor, option));
+    if (!wanted && !path.empty())
+        throw BadInput(fmt::format("{}: problem \"{}\" ({}) has no {}; leave {} out", path, p.name, name(p.op), tensor, option));
     if (!wanted) return {};
-    if (path.empty()) throw BadInput(fmt::format("{} is missing: problem \"{}\" has a {} of shape {}", option, p.name, tensor, shape_text(shape)));
+    if (path.empty())
+        throw BadInput(fmt::format("{} is missing: problem \"{}\" has a {} of shape {}", option, p.name, tensor, shape_text(shape)));
     return read_npy(path, shape, fmt::format("{} of problem \"{}\"", tensor, p.name));
 }
 
@@ -52,7 +55,8 @@ std::vector<int64_t> filter_shape(const ConvProblem &p) {
 const Variant &named_variant(const Options &o, const ConvProblem &p, const Cpu &cpu) {
     const Variant *v = Registry::builtin().find(o.variant);
     if (!v) throw BadInput(fmt::format("--variant \"{}\" is unknown; `sepal list` names those that there are", o.variant));
-    if (std::string why = v->refuses(p); !why.empty()) throw BadInput(fmt::format("{}: problem \"{}\": variant {} {}", o.problems, p.name, v->name, why));
+    if (std::string why = v->refuses(p); !why.empty())
+        throw BadInput(fmt::format("{}: problem \"{}\": variant {} {}", o.problems, p.name, v->name, why));
     if (std::string why = why_not_runnable(*v, cpu); !why.empty()) throw BadInput(fmt::format("variant {}: {}", v->name, why));
     return *v;
 }
@@ -61,6 +65,23 @@ const Variant &named_variant(const Options &o, const ConvProblem &p, const Cpu &
 const Variant *specialised_variant(const ConvProblem &p, const Cpu &cpu) {
     for (const Variant &v : Registry::builtin())
         if (*v.suite && v.refuses(p).empty() && why_not_runnable(v, cpu).empty()) return &v;
+    return nullptr;
+}
+
+// A kernel for exactly this problem, of the best ISA whose vectors it can fill; or null, with the reasons.
+std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const Cpu &cpu, std::string &why_not) {
+    for (int i = int(cpu.best); i >= 0; i--) {
+        const KernelSpec spec = specialise(p, Isa(i), "hand");
+        std::string broken;
+        for (const Condition &c : spec.when)
+            if (!c.holds(p)) broken = fmt::format("an {} kernel compiled in process would need {}", name(spec.isa), c.text());
+        try {
+            if (broken.empty()) return compile_in_process(spec);
+        } catch (const std::runtime_error &e) {
+            broken = e.what();
+        }
+        why_not += (why_not.empty() ? "" : "; ") + broken;
+    }
     return nullptr;
 }
 
@@ -79,14 +100,11 @@ int run(const Options &o) {
     // A kernel compiled for exactly this problem is faster than one for any shape.
     std::unique_ptr<InProcessKernel> in_process;
     if (!variant) {
-        try {
-            in_process = compile_in_process(p, cpu.best, "hand");
-            variant = &in_process->variant();
-        } catch (const std::runtime_error &e) {
-            variant = Registry::builtin().select(p, cpu);
-            if (!variant) throw;
-            fmt::print(stderr, "sepal: problem \"{}\" could not be compiled in process ({}); an any-shape variant runs instead\n", p.name, e.what());
-        }
+        std::string why_not;
+        in_process = compile_for(p, cpu, why_not);
+        variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu);
+        if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": no variant takes it, and {}", o.problems, p.name, why_not));
+        if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
     }
     set_num_threads(o.threads);
     if (in_process) set_num_threads_in_process(o.threads);
@@ -111,9 +129,11 @@ void add_run_command(CLI::App &app, int &exit_code) {
     CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (float32, C order)");
     command->add_option("--problems", options->problems, "File of problems")->required();
     command->add_option("--name", options->name, "The problem; may be left out when the file has one");
-    command->add_option("--variant", options->variant, "The variant; default: one specialised to the problem, if need be compiled in process");
+    command->add_option("--variant", options->variant,
+                        "The variant; default: one specialised to the problem, if need be compiled in process");
     command->add_option("--input", options->input, "[N, H, W, C]")->required();
-    command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]")->required();
+    command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]")
+        ->required();
     command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]");
     command->add_option("--pointwise-filter", options->pointwise_filter, "depsep: [K, C * M]");
     command->add_option("--bias", options->bias, "With bias: one for each output channel");

@@ -116,7 +116,8 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
     for (int64_t h = 1; h <= 9; h++) grid.add({2, h, 5, 3, 3}, lanes, unit > 150 ? 150 : unit);
     if (has_depthwise)
         for (int64_t multiplier : {2, 3})
-            for (int64_t c : {int64_t(1), int64_t(5), lanes - 1, lanes, lanes + 1, 2 * lanes}) grid.add(spaces[next++ % 20], c, lanes + 3, multiplier);
+            for (int64_t c : {int64_t(1), int64_t(5), lanes - 1, lanes, lanes + 1, 2 * lanes})
+                grid.add(spaces[next++ % 20], c, lanes + 3, multiplier);
     if (variant.op == Operator::conv2d)
         for (int64_t groups : {2, 3, 5})
             for (int64_t c : {int64_t(1), int64_t(3), lanes})

@@ -73,7 +73,8 @@ private:
 
     [[noreturn]] void fail(const std::string &found) const {
         throw BadInput(fmt::format("{}: is not a .npy file: found {}; allowed: "
-                                   "{{'descr': '<f4', 'fortran_order': False, 'shape': (...)}}", path_, printable(found)));
+                                   "{{'descr': '<f4', 'fortran_order': False, 'shape': (...)}}",
+                                   path_, printable(found)));
     }
     static std::string printable(std::string text) {
         for (char &c : text)
@@ -129,7 +130,8 @@ std::string read_header(std::FILE *file, const std::string &path) {
     read(head + 8, version == 1 ? 2 : 4);
     size_t length = head[8] | size_t(head[9]) << 8;
     if (version > 1) length |= size_t(head[10]) << 16 | size_t(head[11]) << 24;
-    if (length > (1 << 20)) throw BadInput(fmt::format("{}: is not a .npy file: its header has {} bytes; allowed: up to 1048576", path, length));
+    if (length > (1 << 20))
+        throw BadInput(fmt::format("{}: is not a .npy file: its header has {} bytes; allowed: up to 1048576", path, length));
     std::string header(length, '\0');
     read(header.data(), length);
     return header;
@@ -169,7 +171,8 @@ std::vector<float> read_npy(const std::string &path, const std::vector<int64_t> 
         throw BadInput(fmt::format("{}: is truncated: shape {} needs {} bytes of elements, found {}", path, shape_text(shape),
                                    elements * sizeof(float), bytes));
     if (std::fgetc(file.get()) != EOF)
-        throw BadInput(fmt::format("{}: has bytes after its elements; shape {} needs {} bytes", path, shape_text(shape), elements * sizeof(float)));
+        throw BadInput(
+            fmt::format("{}: has bytes after its elements; shape {} needs {} bytes", path, shape_text(shape), elements * sizeof(float)));
     return data;
 }
 

@@ -24,9 +24,10 @@ constexpr EmbeddedSuite suites[] = {
 };
 
 constexpr std::string_view set_keys[] = {"problems", "suite", "title", "description"};
-constexpr std::string_view problem_keys[] = {"name",   "op",         "n",     "h",      "w",    "c",        "k",
-                                             "r",      "s",          "stride", "dilation", "pad", "groups",  "multiplier",
-                                             "dtype",  "layout",     "bias",  "mid_bias", "activation", "mid_activation", "published"};
+constexpr std::string_view problem_keys[] = {
+    "name",     "op",  "n",      "h",          "w",     "c",      "k",    "r",        "s",          "stride",
+    "dilation", "pad", "groups", "multiplier", "dtype", "layout", "bias", "mid_bias", "activation", "mid_activation",
+    "published"};
 
 template<typename Keys>
 std::string listed(const Keys &keys) {
@@ -62,7 +63,8 @@ public:
             if (std::find(std::begin(keys), std::end(keys), item.key()) != std::end(keys)) continue;
             if (item.key().compare(0, 3, "pad") == 0)
                 fail(fmt::format("field {} is unknown, since \"pad\" alone gives the padding; allowed: \"same\", \"valid\" or "
-                                 "[top, left, bottom, right] in \"pad\"", describe(item.key())));
+                                 "[top, left, bottom, right] in \"pad\"",
+                                 describe(item.key())));
             fail(fmt::format("field {} is unknown; allowed: {}", describe(item.key()), listed(keys)));
         }
     }
@@ -70,7 +72,8 @@ public:
     int64_t integer(const char *field, const json &value) const {
         constexpr std::string_view allowed = "an integer from 0 to 2147483647";
         // Larger numbers are stored as unsigned or double; validate() knows the range of each field.
-        if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max())))
+        if (!value.is_number_integer() ||
+            (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(std::numeric_limits<int64_t>::max())))
             fail(field, value, allowed);
         return value.get<int64_t>();
     }
@@ -196,8 +199,9 @@ ProblemSet parse_problem_set(const std::string &json_text, const std::string &fi
         set.problems.push_back(read_problem(problems[i], file_label, i));
         const std::string &name = set.problems.back().name;
         if (!names.insert(name).second)
-            throw BadInput(fmt::format("{}: problems[{}]: field \"name\" is \"{}\", which another problem has; allowed: one that no other has",
-                                       file_label, i, name));
+            throw BadInput(
+                fmt::format("{}: problems[{}]: field \"name\" is \"{}\", which another problem has; allowed: one that no other has",
+                            file_label, i, name));
         const auto published = problems[i].find("published");
         set.published.push_back(published == problems[i].end() ? "" : published->dump());
     }

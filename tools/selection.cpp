@@ -31,7 +31,8 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
     }
     if (names.size() > 400) names = names.substr(0, 400) + "...";
     if (some.problems.empty())
-        throw BadInput(fmt::format("{}: --name \"{}\" matches no problem; allowed: {}", file.empty() ? "suite " + suite : file, glob, names));
+        throw BadInput(
+            fmt::format("{}: --name \"{}\" matches no problem; allowed: {}", file.empty() ? "suite " + suite : file, glob, names));
     return some;
 }
 

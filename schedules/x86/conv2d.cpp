@@ -10,8 +10,9 @@ namespace sepal {
 void schedule_conv2d_x86(ConvStages &st, const Schedule &knobs, const Target &) {
     Var ko("ko"), ki("ki"), xs("xs"), xr("xr"), xo("xo"), xi("xi"), ys("ys"), yi("yi"), task("task");
     Func &out = st.output;
-    split_panels(out, st.k, ko, ki, knobs);
-    out.split(st.x, xs, xr, knobs.q_strip, TailStrategy::GuardWithIf)
+    // The last panel is predicated, so that any number of channels works.
+    out.split(st.k, ko, ki, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf)
+        .split(st.x, xs, xr, knobs.q_strip, TailStrategy::GuardWithIf)
         .split(xr, xo, xi, knobs.q_tile, TailStrategy::GuardWithIf)
         .split(st.y, ys, yi, knobs.p_strip, TailStrategy::GuardWithIf)
         .reorder(ki, xi, xo, yi, ko, xs, st.g, ys, st.n)
@@ -21,7 +22,7 @@ void schedule_conv2d_x86(ConvStages &st, const Schedule &knobs, const Target &) 
         .fuse(ys, st.n, task)
         .parallel(task);
 
-    accumulate_in_registers(st, LoopLevel(out, xo), knobs);
+    accumulate_in_registers(st, {ko, xo}, knobs);
 
     st.padded.compute_at(out, xs)
         .hoist_storage(out, task)

@@ -10,8 +10,8 @@ namespace sepal {
 void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) {
     Var ko("ko"), ki("ki"), xs("xs"), xr("xr"), xo("xo"), xi("xi"), ys("ys"), yi("yi"), task("task");
     Func &out = st.output;
-    split_panels(out, st.k, ko, ki, knobs);
-    out.split(st.x, xs, xr, knobs.q_strip, TailStrategy::GuardWithIf)
+    out.split(st.k, ko, ki, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf)
+        .split(st.x, xs, xr, knobs.q_strip, TailStrategy::GuardWithIf)
         .split(xr, xo, xi, knobs.q_tile, TailStrategy::GuardWithIf)
         .split(st.y, ys, yi, knobs.p_strip, TailStrategy::GuardWithIf)
         .reorder(ki, xi, xo, yi, ko, xs, ys, st.n)
@@ -20,19 +20,20 @@ void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) 
         .unroll(xi)
         .fuse(ys, st.n, task)
         .parallel(task);
-    accumulate_in_registers(st, LoopLevel(out, xo), knobs);
+    accumulate_in_registers(st, {ko, xo}, knobs);
 
-    Var dko("dko"), dki("dki"), dxo("dxo"), dxi("dxi");
+    Schedule taps = knobs;
+    taps.q_tile = depthwise_q_tile;
+    Var dko("dko"), dki("dki"), dxo("dxo"), dxi("dxi"), dyo("dyo"), dyi("dyi");
     st.mid.compute_at(out, xs)
         .hoist_storage(out, task)
-        .split(st.k, dko, dki, knobs.lanes, TailStrategy::ShiftInwards)
-        .split(st.x, dxo, dxi, 7, TailStrategy::ShiftInwards)
-        .reorder(dki, dxi, dko, dxo, st.y, st.n)
+        .split(st.k, dko, dki, taps.lanes, TailStrategy::ShiftInwards)
+        .split(st.x, dxo, dxi, taps.q_tile, TailStrategy::ShiftInwards)
+        .split(st.y, dyo, dyi, taps.p_tile, TailStrategy::ShiftInwards)
+        .reorder(dki, dxi, dyi, dko, dxo, dyo, st.n)
         .vectorize(dki)
-        .unroll(dxi);
-    Schedule taps = knobs;
-    taps.q_tile = 7;
-    taps.p_tile = 1;
+        .unroll(dxi)
+        .unroll(dyi);
     accumulate_taps_in_registers(st, LoopLevel(st.mid, dko), taps);
 }
 

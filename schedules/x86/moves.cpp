@@ -3,32 +3,52 @@
 using namespace Halide;
 
 namespace sepal {
+namespace {
 
-void split_panels(Func &output, const Var &k, const Var &ko, const Var &ki, const Schedule &knobs) {
-    output.split(k, ko, ki, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf);
-}
-
-void accumulate_in_registers(ConvStages &st, const LoopLevel &at, const Schedule &knobs) {
-    const int width = knobs.lanes * knobs.k_vectors;
-    st.acc.compute_at(at)
-        .bound_extent(st.k, width)
+// `sum` accumulates over `channel` (the innermost of its reduction) in registers at `at`.
+void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLevel &at, const Schedule &knobs) {
+    sum.compute_at(at)
+        .bound_extent(st.k, knobs.lanes * knobs.k_vectors)
         .bound_extent(st.x, knobs.q_tile)
         .vectorize(st.k, knobs.lanes)
         .unroll(st.k)
         .unroll(st.x);
-    std::vector<VarOrRVar> order = {st.k, st.x, st.sum.x};
+    std::vector<VarOrRVar> order = {st.k, st.x, channel};
     if (st.sum.dimensions() == 3) {
         order.push_back(st.sum.y);
         order.push_back(st.sum.z);
     }
-    Stage update = st.acc.update();
+    Stage update = sum.update();
     update.reorder(order).vectorize(st.k, knobs.lanes).unroll(st.k).unroll(st.x);
-    if (knobs.c_unroll > 1) update.unroll(st.sum.x, knobs.c_unroll);
-    Func panel = st.filter.in(st.acc);
-    panel.compute_at(st.acc, st.sum.x).vectorize(panel.args()[0], knobs.lanes).unroll(panel.args()[0]);
-    Func value = st.source.in(st.acc);
-    value.compute_at(st.acc, st.x).unroll(value.args()[0]);
+    if (knobs.c_unroll > 1) update.unroll(channel, knobs.c_unroll);
+
+    Func panel = st.filter.in(sum);
+    panel.compute_at(sum, channel).vectorize(panel.args()[0], knobs.lanes).unroll(panel.args()[0]);
+    Func value = st.source.in(sum);
+    value.compute_at(sum, st.x).unroll(value.args()[0]);
     if (knobs.c_unroll > 1) panel.unroll(panel.args()[1]);
+}
+
+}  // namespace
+
+void accumulate_in_registers(ConvStages &st, const PanelLoops &loops, const Schedule &knobs) {
+    const auto channels = Internal::as_const_int(st.channels);
+    const bool rows = st.acc.dimensions() > 2;  // a pointwise strip of pixels has no fixed extent
+    if (knobs.c_block == 0 || !rows || !channels || *channels <= knobs.c_block || *channels % knobs.c_block != 0) {
+        register_tile(st, st.acc, st.sum.x, LoopLevel(st.output, loops.tile), knobs);
+        return;
+    }
+    RVar block("block"), channel("channel");
+    Var partial("partial"), xo("xo"), xi("xi");
+    st.acc.update().split(st.sum.x, block, channel, knobs.c_block);
+    Func sum = st.acc.update().rfactor(block, partial);
+    st.acc.compute_at(st.output, loops.panel)
+        .bound_extent(st.k, knobs.lanes * knobs.k_vectors)
+        .bound_extent(st.x, knobs.q_strip)
+        .vectorize(st.k, knobs.lanes)
+        .unroll(st.k);
+    st.acc.update().split(st.x, xo, xi, knobs.q_tile).reorder(st.k, xi, xo, st.y, block).vectorize(st.k, knobs.lanes).unroll(st.k).unroll(xi);
+    register_tile(st, sum, channel, LoopLevel(st.acc, xo), knobs);
 }
 
 void accumulate_taps_in_registers(ConvStages &st, const LoopLevel &at, const Schedule &knobs) {

@@ -6,13 +6,17 @@
 
 namespace sepal {
 
-// Splits the channel dimension of `output` into ko and a tile of one packed panel, and vectorizes the tile. The last panel
-// is predicated, so any number of channels works.
-void split_panels(Halide::Func &output, const Halide::Var &k, const Halide::Var &ko, const Halide::Var &ki, const Schedule &knobs);
+// The loops of the output that the accumulation hangs on.
+struct PanelLoops {
+    Halide::Var panel;  // over packed panels of output channels
+    Halide::Var tile;   // inside it: over tiles of q_tile pixels
+};
 
-// Keeps a tile of k_vectors x q_tile accumulators of stages.acc in registers at `at` of the output: for each channel the
-// filter's vectors are loaded once, each input value is broadcast once, and every pair is multiplied.
-void accumulate_in_registers(ConvStages &stages, const Halide::LoopLevel &at, const Schedule &knobs);
+// Keeps a tile of k_vectors x q_tile accumulators of stages.acc in registers while it sums over the channels (and taps): for
+// each, the filter's vectors are loaded once, each input value is broadcast once, and every pair is multiplied. With a
+// c_block that divides the channels, the sum is taken block by block over a whole strip, so that a block of the panel is
+// reused from cache; the partial sums of the strip wait in memory.
+void accumulate_in_registers(ConvStages &stages, const PanelLoops &loops, const Schedule &knobs);
 
 // Keeps a tile of one vector x q_tile x p_tile accumulators of stages.depthwise in registers at `at`, all taps unrolled
 // where their number is known.

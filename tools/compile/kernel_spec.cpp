@@ -64,14 +64,18 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         spec.generator_params["panel"] = std::to_string(spec.panel);
         // Tiles at the end of a row of channels or pixels are shifted inwards, so that they need a whole tile.
         if (op == Operator::depthwise || op == Operator::depsep) spec.when.push_back({Field::c, Condition::Relation::at_least, full.lanes});
-        if (op == Operator::pointwise) spec.when.push_back({Field::pixels, Condition::Relation::at_least, full.q_tile});
+        if (op == Operator::pointwise)
+            spec.when.push_back({Field::pixels, Condition::Relation::at_least, full.q_tile});
     } else if (scheduler == "reference") {
         spec.generator_params["unscheduled"] = "true";
+    } else if (problem && op == Operator::pointwise) {
+        // An autoscheduler's tiles of pixels are no larger than the image that it was told of.
+        spec.when.push_back({Field::pixels, Condition::Relation::at_least, problem->p() * problem->q()});
     }
     for (const Condition &c : spec.when)
         if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
             spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
-    if (problem && op != Operator::pointwise) {
+    if (problem) {
         spec.generator_params["p"] = std::to_string(problem->p());
         spec.generator_params["q"] = std::to_string(problem->q());
     }

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Everything that a build needs: Debian's packages (installed when run as root, listed when not) and, in build/venv, the
+# packages of requirements.txt from PyPI. Quick when nothing is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(g++ python3 python3-venv catch2 libcli11-dev libfmt-dev nlohmann-json3-dev)
+if ! command -v dpkg-query > /dev/null; then
+    echo "setup: this is no Debian system; needed are a C++17 compiler, Python 3.11 to 3.13 with venv, Catch2, CLI11, fmt, nlohmann-json" >&2
+else
+    missing=()
+    for package in "${packages[@]}"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true) == installed ]] || missing+=("$package")
+    done
+    if ((${#missing[@]})); then
+        if [[ $(id -u) == 0 ]]; then
+            echo "setup: installing Debian packages: ${missing[*]}"
+            apt-get update -q
+            DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+        else
+            echo "setup: Debian packages are missing: ${missing[*]}" >&2
+            echo "setup: install them with: sudo apt-get install ${missing[*]}" >&2
+            exit 2
+        fi
+    fi
+fi
+
+stamp=build/venv/requirements.installed
+if ! cmp -s requirements.txt "$stamp"; then
+    echo "setup: installing the packages of requirements.txt into build/venv"
+    rm -rf build/venv
+    python3 -m venv build/venv
+    build/venv/bin/python3 -m pip install --quiet --disable-pip-version-check -r requirements.txt
+    cp requirements.txt "$stamp"
+fi
