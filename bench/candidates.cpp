@@ -42,6 +42,8 @@ std::vector<const Variant *> choose_variants(const ConvProblem &problem, const R
         first_usable(problem, registry, cpu, [&](const Variant &v) { return is_hand(v) && !is_specialised(v) && v.isa == best; });
     for (const Variant *v : taking) {
         if (v->is_reference() || v->isa != best) continue;
+        // Autoscheduled kernels were scheduled for one image; on more they only take longer.
+        if (!is_hand(*v) && problem.n > 1) continue;
         if (!is_hand(*v) || is_specialised(*v) || v == any_shape) chosen.push_back(v);
     }
     return chosen;

@@ -93,7 +93,8 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
 }
 
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.c_unroll, 2);
+    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
+    set(s.c_unroll, problem ? 2 : 1);
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);
@@ -109,7 +110,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.p_tile, 2);  // of the depthwise half
-    set(s.c_unroll, 2);
+    set(s.c_unroll, problem ? 2 : 1);  // as for pointwise
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);

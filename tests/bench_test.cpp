@@ -2,7 +2,7 @@
 // written here, one of which is wrong.
 #include "bench/candidates.h"
 #include "bench/machine.h"
-#include "bench/output_file.h"
+#include "tools/files.h"
 #include "bench/report.h"
 #include "bench/roofline.h"
 #include "bench/runner.h"
@@ -10,7 +10,7 @@
 #include "bench/threads.h"
 #include "tools/files.h"
 
-#include <catch2/catch.hpp>
+#include "catch.h"
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // sepal bench: checks and measures the variants on a suite or a file of problems.
 #include "bench/html_report.h"
 #include "bench/memory.h"
-#include "bench/output_file.h"
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/runner.h"
@@ -95,23 +94,15 @@ private:
     };
 
     static void compile(Compiled &compiled, const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell) {
-        for (Isa isa : {Isa::avx512, Isa::avx2, Isa::x64}) {
-            if (!cpu.runs(isa)) continue;
-            try {
-                const KernelSpec spec = specialise(problem, isa, "hand");
-                const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
-                if (broken != spec.when.end()) {
-                    compiled.error = fmt::format("{} needs {}", spec.name, broken->text());
-                    continue;
-                }
-                tell(fmt::format("{}: no hand-written {} variant specialised to it is compiled in; compiling one in process", problem.name,
-                                 name(problem.op)));
-                compiled.kernel = compile_in_process(spec);
-                compiled.error.clear();
-            } catch (const std::runtime_error &e) {
-                compiled.error = e.what();
-            }
-            return;
+        const std::optional<KernelSpec> spec = specialise_for(problem, cpu, compiled.error);
+        if (!spec) return;
+        tell(fmt::format("{}: no hand-written {} variant specialised to it is compiled in; compiling one in process", problem.name,
+                         name(problem.op)));
+        try {
+            compiled.kernel = compile_in_process(*spec);
+            compiled.error.clear();
+        } catch (const std::runtime_error &e) {
+            compiled.error = e.what();
         }
     }
 

@@ -1,6 +1,6 @@
 // sepal peak: measures this machine.
 #include "bench/machine.h"
-#include "bench/output_file.h"
+#include "tools/files.h"
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/threads.h"

@@ -68,19 +68,12 @@ const Variant *specialised_variant(const ConvProblem &p, const Cpu &cpu) {
     return nullptr;
 }
 
-// A kernel for exactly this problem, of the best ISA whose vectors it can fill; or null, with the reasons.
+// A kernel for exactly this problem; or null, with the reasons.
 std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const Cpu &cpu, std::string &why_not) {
-    for (int i = int(cpu.best); i >= 0; i--) {
-        const KernelSpec spec = specialise(p, Isa(i), "hand");
-        std::string broken;
-        for (const Condition &c : spec.when)
-            if (!c.holds(p)) broken = fmt::format("an {} kernel compiled in process would need {}", name(spec.isa), c.text());
-        try {
-            if (broken.empty()) return compile_in_process(spec);
-        } catch (const std::runtime_error &e) {
-            broken = e.what();
-        }
-        why_not += (why_not.empty() ? "" : "; ") + broken;
+    try {
+        if (const auto spec = specialise_for(p, cpu, why_not)) return compile_in_process(*spec);
+    } catch (const std::runtime_error &e) {
+        why_not = e.what();
     }
     return nullptr;
 }

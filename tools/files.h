@@ -17,4 +17,8 @@ std::string read_file(const std::string &path, size_t limit = size_t(64) << 20);
 // also when there is something at `path` that is not a regular file.
 void write_file(const std::string &path, std::initializer_list<std::string_view> parts);
 
+// Throws BadInput with one sentence that names the file and the reason when a file could not be written there now. Leaves no
+// trace. For use before a long run, after which write_file writes the file.
+void check_writable(const std::string &path);
+
 }  // namespace sepal

@@ -176,6 +176,16 @@ KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &sc
     return make_spec(problem.op, isa, scheduler, set, when, problem);
 }
 
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) {
+    for (int i = int(cpu.best); i >= 0; i--) {
+        const KernelSpec spec = specialise(problem, Isa(i), "hand");
+        const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
+        if (broken == spec.when.end()) return spec;
+        why_not += fmt::format("{}an {} kernel compiled in process would need {}", why_not.empty() ? "" : "; ", name(spec.isa), broken->text());
+    }
+    return std::nullopt;
+}
+
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas) {
     std::ifstream file(table_path);
     if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", table_path));

@@ -38,6 +38,10 @@ KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const S
 // number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
 
+// The same by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill. Empty, with the
+// reasons in `why_not`, when there is none.
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not);
+
 // The kernels of a table, in its order, for those of its ISAs that are in `isas`; a kernel that two rows ask for is made
 // once. Throws BadInput naming the file, the row and the field.
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas);
