@@ -26,6 +26,7 @@ void schedule_conv2d_x86(ConvStages &st, const Schedule &knobs, const Target &) 
 
     st.padded.compute_at(out, xs)
         .hoist_storage(out, task)
+        .align_storage(st.padded.args()[0], scratch_alignment(knobs))
         .vectorize(st.padded.args()[0], knobs.lanes, TailStrategy::GuardWithIf);
 }
 

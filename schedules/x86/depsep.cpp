@@ -27,6 +27,7 @@ void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) 
     Var dko("dko"), dki("dki"), dxo("dxo"), dxi("dxi"), dyo("dyo"), dyi("dyi");
     st.mid.compute_at(out, xs)
         .hoist_storage(out, task)
+        .align_storage(st.k, scratch_alignment(knobs))
         .split(st.k, dko, dki, taps.lanes, TailStrategy::ShiftInwards)
         .split(st.x, dxo, dxi, taps.q_tile, TailStrategy::ShiftInwards)
         .split(st.y, dyo, dyi, taps.p_tile, TailStrategy::ShiftInwards)

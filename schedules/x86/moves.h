@@ -6,6 +6,10 @@
 
 namespace sepal {
 
+// The channels of a pixel in scratch memory are rounded up to a multiple of this. A tile reads one line of each of its pixels at a
+// time: with 256, 512 or 1024 channels and no rounding, all those lines would fall into two or four sets of L1.
+inline int scratch_alignment(const Schedule &knobs) { return 3 * knobs.lanes; }
+
 // The loops of the output that the accumulation hangs on.
 struct PanelLoops {
     Halide::Var panel;  // over packed panels of output channels
