@@ -5,28 +5,17 @@ using namespace Halide;
 
 namespace sepal {
 
-// A strip of p_strip rows x q_strip pixels at a time: the depthwise half of all channels goes into scratch memory that
-// stays in L1 or L2, then every panel of the pointwise filter runs over it. Nothing is computed twice.
+// The depthwise half of a strip of output, all channels, goes into scratch memory that stays in L1 or L2, then every panel of
+// the pointwise filter runs over it. Nothing is computed twice.
 void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) {
-    Var ko("ko"), ki("ki"), xs("xs"), xr("xr"), xo("xo"), xi("xi"), ys("ys"), yi("yi"), task("task");
-    Func &out = st.output;
-    out.split(st.k, ko, ki, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf)
-        .split(st.x, xs, xr, knobs.q_strip, TailStrategy::GuardWithIf)
-        .split(xr, xo, xi, knobs.q_tile, TailStrategy::GuardWithIf)
-        .split(st.y, ys, yi, knobs.p_strip, TailStrategy::GuardWithIf)
-        .reorder(ki, xi, xo, yi, ko, xs, ys, st.n)
-        .vectorize(ki, knobs.lanes, TailStrategy::GuardWithIf)
-        .unroll(ki)
-        .unroll(xi)
-        .fuse(ys, st.n, task)
-        .parallel(task);
-    accumulate_in_registers(st, {ko, xo}, knobs);
+    const OutputLoops loops = tile_rows(st, knobs);
+    accumulate_in_registers(st, loops, knobs);
 
     Schedule taps = knobs;
     taps.q_tile = depthwise_q_tile;
     Var dko("dko"), dki("dki"), dxo("dxo"), dxi("dxi"), dyo("dyo"), dyi("dyi");
-    st.mid.compute_at(out, xs)
-        .hoist_storage(out, task)
+    st.mid.compute_at(st.output, loops.strip)
+        .hoist_storage(st.output, loops.task)
         .align_storage(st.k, scratch_alignment(knobs))
         .split(st.k, dko, dki, taps.lanes, TailStrategy::ShiftInwards)
         .split(st.x, dxo, dxi, taps.q_tile, TailStrategy::ShiftInwards)

@@ -31,7 +31,27 @@ void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLeve
 
 }  // namespace
 
-void accumulate_in_registers(ConvStages &st, const PanelLoops &loops, const Schedule &knobs) {
+OutputLoops tile_rows(ConvStages &st, const Schedule &knobs) {
+    const OutputLoops loops;
+    Var in_panel("in_panel"), in_strip("in_strip"), in_tile("in_tile"), strip_of_rows("strip_of_rows"), row("row");
+    std::vector<VarOrRVar> order = {in_panel, in_tile, loops.tile, row, loops.panel, loops.strip};
+    if (st.acc.dimensions() == 5) order.push_back(st.g);
+    order.push_back(strip_of_rows);
+    order.push_back(st.n);
+    st.output.split(st.k, loops.panel, in_panel, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf)
+        .split(st.x, loops.strip, in_strip, knobs.q_strip, TailStrategy::GuardWithIf)
+        .split(in_strip, loops.tile, in_tile, knobs.q_tile, TailStrategy::GuardWithIf)
+        .split(st.y, strip_of_rows, row, knobs.p_strip, TailStrategy::GuardWithIf)
+        .reorder(order)
+        .vectorize(in_panel, knobs.lanes, TailStrategy::GuardWithIf)
+        .unroll(in_panel)
+        .unroll(in_tile)
+        .fuse(strip_of_rows, st.n, loops.task)
+        .parallel(loops.task);
+    return loops;
+}
+
+void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Schedule &knobs) {
     const auto channels = Internal::as_const_int(st.channels);
     const bool rows = st.acc.dimensions() > 2;  // a pointwise strip of pixels has no fixed extent
     if (knobs.c_block == 0 || !rows || !channels || *channels <= knobs.c_block || *channels % knobs.c_block != 0) {

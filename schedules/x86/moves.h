@@ -10,17 +10,24 @@ namespace sepal {
 // time: with 256, 512 or 1024 channels and no rounding, all those lines would fall into two or four sets of L1.
 inline int scratch_alignment(const Schedule &knobs) { return 3 * knobs.lanes; }
 
-// The loops of the output that the accumulation hangs on.
-struct PanelLoops {
-    Halide::Var panel;  // over packed panels of output channels
-    Halide::Var tile;   // inside it: over tiles of q_tile pixels
+// The loops of the output that other stages hang on, outermost first.
+struct OutputLoops {
+    Halide::Var task{"task"};    // over strips of rows of all images, in parallel
+    Halide::Var strip{"strip"};  // over strips of q_strip pixels of a row
+    Halide::Var panel{"panel"};  // over packed panels of output channels
+    Halide::Var tile{"tile"};    // over tiles of q_tile pixels
 };
+
+// Cuts an output of rows into strips of p_strip x q_strip pixels, over each of which every panel of filters runs, a tile of
+// one panel x q_tile pixels at a time. The last panel and the last tile of a row are predicated, so that any number of
+// channels and pixels works.
+OutputLoops tile_rows(ConvStages &stages, const Schedule &knobs);
 
 // Keeps a tile of k_vectors x q_tile accumulators of stages.acc in registers while it sums over the channels (and taps): for
 // each, the filter's vectors are loaded once, each input value is broadcast once, and every pair is multiplied. With a
 // c_block that divides the channels, the sum is taken block by block over a whole strip, so that a block of the panel is
 // reused from cache; the partial sums of the strip wait in memory.
-void accumulate_in_registers(ConvStages &stages, const PanelLoops &loops, const Schedule &knobs);
+void accumulate_in_registers(ConvStages &stages, const OutputLoops &loops, const Schedule &knobs);
 
 // Keeps a tile of one vector x q_tile x p_tile accumulators of stages.depthwise in registers at `at`, all taps unrolled
 // where their number is known.
