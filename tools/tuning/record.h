@@ -1,0 +1,90 @@
+// TuningRecords: what a tuning session measured, one JSON object on one line for each trial, in append-only files.
+#pragma once
+
+#include "bench/machine.h"
+#include "runtime/problem.h"
+#include "schedules/schedule.h"
+#include "tools/bad_input.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sepal {
+
+// The machine that a trial ran on, as far as its figures depend on it.
+struct MachineFingerprint {
+    std::string cpu;                    // model name
+    std::vector<std::string> features;  // as Machine::features
+    std::vector<CacheLevel> caches;
+    int logical_cpus = 1;
+    // What makes two records comparable: model, features and caches. Measured peaks are not part of it.
+    std::string key() const;
+};
+MachineFingerprint fingerprint(const Machine &machine);
+
+enum class Verdict { ok, wrong, crashed, timed_out, refused };  // refused: by the generator, Halide or the kernel itself
+
+struct TuningRecord {
+    ConvProblem problem;                 // by value; its name is only a label
+    Isa isa = Isa::x64;
+    int threads = 1;
+    Schedule schedule;                   // complete: nothing left to derive
+    Verdict verdict = Verdict::ok;
+    std::string error;                   // one sentence; empty when ok
+    std::vector<double> samples_ms;      // time of one run, in the order measured; empty unless ok
+    double fma_gflops = 0;               // FMA peak of `isa` with `threads` threads: median of the probes between the samples
+    MachineFingerprint machine;
+    double machine_fma_gflops = 0;       // the same peak as `sepal peak` measured it; 0 when not measured
+    std::string halide;                  // version
+    std::string commit;                  // of Sepal; "unknown" outside a checkout
+    uint32_t seed = 0;
+    int64_t trial = 0;                   // its number in the session's order of proposals; 0: the hand schedule
+    std::string proposed_by;             // "heuristic", "model", "neighbour", ...
+
+    double median_ms() const;            // 0 unless ok
+};
+
+constexpr int tuning_format = 1;
+
+// One line of JSON without its newline, and back. `where` ("file:line") begins the sentence of a thrown BadInput.
+std::string to_json_line(const TuningRecord &record);
+TuningRecord tuning_record_from_json(const std::string &line, const std::string &where);
+
+// A file of records. Damaged lines are skipped, each with a sentence "file:line: ..." in `complaints`; so are lines of another
+// format or Halide version. Throws BadInput when the file cannot be read at all.
+struct TuningDatabase {
+    std::vector<TuningRecord> records;
+    std::vector<std::string> complaints;
+};
+TuningDatabase read_tuning_records(const std::string &path);
+
+// Appends lines to one file, which is locked (flock) against a second writer while this object lives; BadInput when another
+// process holds it. A line is written with one write() and synced; when that fails (a full disk), the file is cut back to its
+// length before and BadInput says so: nothing recorded before is lost. A last line without a newline (a writer that was
+// killed) is completed with a newline first, so that it damages itself only.
+class TuningLog {
+public:
+    explicit TuningLog(const std::string &path);
+    ~TuningLog();
+    TuningLog(const TuningLog &) = delete;
+    TuningLog &operator=(const TuningLog &) = delete;
+    void append(const TuningRecord &record);
+
+private:
+    int fd_ = -1;
+    std::string path_;
+};
+
+// Whether a record speaks for a problem: same op, shape, padding, groups, activations, biases, dtype, layout and ISA; any name
+// and any batch size's own.
+bool is_for(const TuningRecord &record, const ConvProblem &problem, Isa isa);
+
+// The record with the least time in terms of the peak measured beside it (median_ms * fma_gflops: states of a machine
+// whose clock changes compare that way) among the ok ones for (problem, isa, threads); those of `machine` first, those of
+// another machine only where this one has none (`from_elsewhere` then says so). Null when there is none. Ties: the smaller
+// to_json_line, so that the order of the records does not matter.
+const TuningRecord *best_record(const std::vector<TuningRecord> &records, const ConvProblem &problem, Isa isa, int threads,
+                                const MachineFingerprint &machine, bool *from_elsewhere = nullptr);
+
+}  // namespace sepal
