@@ -6,7 +6,7 @@
 namespace sepal {
 namespace {
 
-bool is_hand(const Variant &v) { return std::string_view(v.scheduler) == "hand"; }
+bool is_hand(const Variant &v) { return v.is_hand_scheduled(); }
 bool is_specialised(const Variant &v) { return v.suite[0] != '\0'; }
 
 template <typename Predicate>

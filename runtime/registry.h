@@ -48,7 +48,7 @@ struct Variant {
     DType dtype = DType::f32;
     Layout layout = Layout::nhwc;
     Isa isa = Isa::x64;
-    const char *scheduler = "";  // hand, reference, or the name of an autoscheduler: mullapudi2016, adams2019, li2018
+    const char *scheduler = "";  // hand, tuned, reference, or the name of an autoscheduler: mullapudi2016, adams2019, li2018
     const char *suite = "";      // the suite whose problem this is specialised to; empty for any-shape variants
     std::array<KnobValue, 12> knobs = {};  // up to the first with an empty token
     std::array<Condition, field_count> when = {};
@@ -59,6 +59,8 @@ struct Variant {
     int64_t code_bytes = 0;  // machine code and constants in the object file
 
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
+    // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
+    bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }
     // Why the variant cannot take the problem ("needs c >= 16, the problem has c = 3"), or empty when it can.
     std::string refuses(const ConvProblem &problem) const;
 };

@@ -7,7 +7,7 @@ import re
 
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 COLOURS = {"hand": "#0072B2", "hand, any shape": "#56B4E9", "unfused": "#E69F00", "adams2019": "#009E73", "mullapudi2016": "#CC79A7",
-           "li2018": "#D55E00", "reference": "#999999"}
+           "li2018": "#D55E00", "reference": "#999999", "tuned": "#000000"}
 PROBLEM_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#8C564B", "#444444", "#B2B200"]
 
 

@@ -3,14 +3,15 @@
 set(kernel_table ${CMAKE_SOURCE_DIR}/schedules/variants.json)
 set(kernel_dir ${CMAKE_BINARY_DIR}/kernels)
 set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.cpp
-    ${CMAKE_SOURCE_DIR}/schedules/tiling.cpp ${problem_file_sources}
+    ${problem_file_sources} ${tuning_record_sources}
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
-    ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h)
+    ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h
+    ${CMAKE_SOURCE_DIR}/runtime/problem.h)
 
 # A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
 set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
-set(plan_inputs "")
+set(plan_inputs "${SEPAL_HALIDE_VERSION} ")
 foreach(source IN LISTS plan_sources suite_files)
     file(SHA256 ${source} hash)
     string(APPEND plan_inputs ${hash})
@@ -19,6 +20,7 @@ if(NOT EXISTS ${plan_tool} OR NOT plan_inputs STREQUAL SEPAL_PLAN_INPUTS)
     message(STATUS "Compiling the kernel planner")
     try_compile(plan_compiled SOURCES ${plan_sources}
         CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${CMAKE_SOURCE_DIR};${CMAKE_CURRENT_BINARY_DIR}"
+        COMPILE_DEFINITIONS -DSEPAL_HALIDE_VERSION=${SEPAL_HALIDE_VERSION}
         LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
         CXX_STANDARD 17 COPY_FILE ${plan_tool} OUTPUT_VARIABLE plan_log NO_CACHE)
     if(NOT plan_compiled)
@@ -26,10 +28,12 @@ if(NOT EXISTS ${plan_tool} OR NOT plan_inputs STREQUAL SEPAL_PLAN_INPUTS)
     endif()
     set(SEPAL_PLAN_INPUTS ${plan_inputs} CACHE INTERNAL "Hash of the sources that sepal-plan was compiled from")
 endif()
-execute_process(COMMAND ${plan_tool} ${kernel_table} ${kernel_dir} ${SEPAL_ISAS}
+execute_process(COMMAND ${plan_tool} ${kernel_table} ${kernel_dir} ${SEPAL_ISAS} --tuning ${tuning_files}
     OUTPUT_VARIABLE kernel_names ERROR_VARIABLE plan_error RESULT_VARIABLE plan_result OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(NOT plan_result EQUAL 0)
     message(FATAL_ERROR "${plan_error}")
+elseif(plan_error)
+    message(WARNING "${plan_error}")  # records that are skipped
 endif()
 string(REPLACE "\n" ";" kernel_names "${kernel_names}")
 list(LENGTH kernel_names kernel_count)

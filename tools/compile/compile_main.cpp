@@ -1,6 +1,7 @@
 // sepal-compile: the ahead-of-time driver.
-//   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. A scheduler that cannot do the operator is not an
-//                             error of the build: the object is empty, and .built.json carries the scheduler's words.
+//   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. An autoscheduler that cannot do the operator, or knobs of a
+//                             tuning record that do not compile, are no error of the build: the object is empty, .built.json and
+//                             a sentence on stderr carry the reason.
 //   runtime OBJECT            Halide's runtime, shared by all kernels.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
 #include "build_module.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int autoscheduler_seconds = 300;  // after which it counts as stalled
+constexpr int child_seconds = 300;  // after which it counts as stalled
 
 std::string read(const fs::path &path) {
     std::ifstream file(path, std::ios::binary);
@@ -56,7 +57,7 @@ std::string first_line(std::string text) {
     return text;
 }
 
-// Autoschedulers may fail an assertion, crash or stall: each runs in a child process. Empty when it succeeded.
+// Autoschedulers and knobs from records may fail an assertion, crash or stall: each runs in a child process. Empty when it succeeded.
 std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
     int channel[2];
     if (pipe(channel) != 0) throw std::runtime_error(std::string("pipe: ") + std::strerror(errno));
@@ -64,7 +65,7 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
     if (child < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
     if (child == 0) {
         close(channel[0]);
-        alarm(autoscheduler_seconds);
+        alarm(child_seconds);
         std::string error;
         try {
             compile_object(spec, object);
@@ -83,7 +84,7 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
     int status = 0;
     waitpid(child, &status, 0);
     if (WIFSIGNALED(status))
-        return WTERMSIG(status) == SIGALRM ? fmt::format("not finished after {} s", autoscheduler_seconds)
+        return WTERMSIG(status) == SIGALRM ? fmt::format("not finished after {} s", child_seconds)
                                            : fmt::format("crashed: {}", strsignal(WTERMSIG(status)));
     return WEXITSTATUS(status) == 0 ? "" : first_line(error);
 }
@@ -99,6 +100,7 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
     } else {
         error = compile_in_child(spec, object);
         if (!error.empty()) {
+            if (spec.scheduler == "tuned") error = "the knobs of its tuning record do not compile: " + error;
             fmt::print(stderr, "{}: not built: {}\n", spec.name, error);
             Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
         }

@@ -10,13 +10,16 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 namespace sepal {
 namespace {
 
 using json = nlohmann::json;
 
-constexpr const char *schedulers[] = {"hand", "reference", "mullapudi2016", "adams2019", "li2018"};
+constexpr const char *schedulers[] = {"hand", "tuned", "reference", "mullapudi2016", "adams2019", "li2018"};
+
+static_assert(std::size(knobs) <= std::tuple_size_v<decltype(Variant::knobs)>, "a tuned variant carries all knobs");
 
 // The value that a field has when a problem does not mention it; no name carries it.
 int64_t default_value(Field field) {
@@ -54,8 +57,8 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
     spec.scheduler = scheduler;
     spec.when = when;
 
-    const bool hand = scheduler == "hand";
-    const Schedule full = derive(set, op, isa, problem);
+    const bool tuned = scheduler == "tuned", hand = scheduler == "hand" || tuned;
+    const Schedule full = tuned ? set : derive(set, op, isa, problem);
     for (const Knob &knob : knobs)
         if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
     if (hand) {
@@ -86,6 +89,12 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         if (c.relation == Condition::Relation::equal && !(problem && c.value == default_value(c.field)))
             spec.name += fmt::format("_{}{}", token(c.field), c.value);
     return spec;
+}
+
+// The first condition of the kernel that the problem breaks; null when it takes the problem.
+const Condition *broken_condition(const KernelSpec &spec, const ConvProblem &problem) {
+    const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
+    return broken == spec.when.end() ? nullptr : &*broken;
 }
 
 // One row of the table, and what to say where it is wrong.
@@ -173,20 +182,31 @@ KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const S
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
     std::vector<Condition> when;
     for (Field f : specialised_fields(problem.op)) when.push_back({f, Condition::Relation::equal, value(problem, f)});
+    if (scheduler == "tuned") {
+        const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
+        when.push_back({size, Condition::Relation::equal, value(problem, size)});
+    }
     return make_spec(problem.op, isa, scheduler, set, when, problem);
 }
 
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) {
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+                                         const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine) {
     for (int i = int(cpu.best); i >= 0; i--) {
-        const KernelSpec spec = specialise(problem, Isa(i), "hand");
-        const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
-        if (broken == spec.when.end()) return spec;
+        const Isa isa = Isa(i);
+        if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) {
+            KernelSpec tuned = specialise(problem, isa, "tuned", record->schedule);
+            if (!broken_condition(tuned, problem)) return tuned;
+        }
+        const KernelSpec spec = specialise(problem, isa, "hand");
+        const Condition *broken = broken_condition(spec, problem);
+        if (!broken) return spec;
         why_not += fmt::format("{}an {} kernel compiled in process would need {}", why_not.empty() ? "" : "; ", name(spec.isa), broken->text());
     }
     return std::nullopt;
 }
 
-std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas) {
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas, const std::vector<TuningRecord> &records,
+                                     std::vector<std::string> *complaints) {
     std::ifstream file(table_path);
     if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", table_path));
     json table;
@@ -214,6 +234,9 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         row.only_known_keys();
         const Operator op = row.op();
         const std::string scheduler = row.scheduler();
+        const bool tuned = scheduler == "tuned";
+        if (tuned && !item.contains("suite")) row.fail("field \"suite\" is missing; a tuned row names the suite whose problems have records");
+        if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
         for (Isa isa : row.isas()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (!item.contains("suite")) {
@@ -223,8 +246,17 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
                 if (problem.op != op) continue;
-                KernelSpec spec = specialise(problem, isa, scheduler, row.schedule());
+                const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
+                if (tuned && !record) continue;
+                KernelSpec spec = specialise(problem, isa, scheduler, tuned ? record->schedule : row.schedule());
                 spec.suite = row.text("suite");
+                if (const Condition *broken = tuned ? broken_condition(spec, problem) : nullptr) {
+                    if (complaints)
+                        complaints->push_back(fmt::format("the best record of problem \"{}\" of suite {} for {} (trial {}, {}): its kernel would "
+                                                          "need {}", problem.name, spec.suite, name(isa), record->trial,
+                                                          knobs_text(record->schedule), broken->text()));
+                    continue;
+                }
                 add(row, spec);
             }
         }

@@ -4,6 +4,7 @@
 
 #include "runtime/registry.h"
 #include "schedules/schedule.h"
+#include "tools/tuning/record.h"
 
 #include <map>
 #include <optional>
@@ -16,13 +17,13 @@ namespace sepal {
 struct KernelSpec {
     // <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
     // fixes. A kernel specialised to a problem leaves out those at their defaults (stride 1, dilation 1, groups 1,
-    // multiplier 1, no padding, no activation).
+    // multiplier 1, no padding, no activation). The knobs of a tuned kernel are all that are not 0.
     std::string name;
     Operator op = Operator::conv2d;
     DType dtype = DType::f32;
     Layout layout = Layout::nhwc;
     Isa isa = Isa::x64;
-    std::string scheduler;                                // hand, reference, mullapudi2016, adams2019, li2018
+    std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018
     std::string suite;                                    // of the problem that the kernel is specialised to, or empty
     std::vector<std::pair<std::string, int64_t>> knobs;   // tokens and values, as the row sets them
     std::vector<Condition> when;
@@ -35,16 +36,26 @@ struct KernelSpec {
 KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when);
 
 // A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
-// number of pixels).
+// number of pixels). The scheduler "tuned" is the schedule of "hand" with `knobs` as they are, complete, nothing derived; and since
+// they were measured on exactly this problem, the kernel takes its batch size (its number of pixels) only.
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
 
-// The same by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill. Empty, with the
-// reasons in `why_not`, when there is none.
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not);
+// The same by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill: "tuned", with the
+// knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record(); `machine`: whose
+// records come first), else "hand". Empty, with the reasons in `why_not`, when there is none.
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+                                         const std::vector<TuningRecord> &records = {}, int threads = 1,
+                                         const MachineFingerprint &machine = {});
 
 // The kernels of a table, in its order, for those of its ISAs that are in `isas`; a kernel that two rows ask for is made
 // once. Throws BadInput naming the file, the row and the field.
-std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas);
+//
+// A row whose scheduler is "tuned" names a suite and makes a kernel for each of its problems and ISAs that `records` has a record of
+// one thread for, and none for the others. The best record counts whatever machine it is from (best_record() without a machine: times
+// relative to the FMA peak), so that a build does not depend on where it runs. A record whose kernel could not take its own problem
+// (too few channels or pixels for its tile) makes no kernel and a sentence in `complaints`, when that is not null.
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
+                                     const std::vector<TuningRecord> &records = {}, std::vector<std::string> *complaints = nullptr);
 
 // A spec as a JSON object and back. A build keeps one file for each kernel, so that a changed row rebuilds its kernels only.
 std::string to_json(const KernelSpec &spec);

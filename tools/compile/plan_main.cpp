@@ -1,9 +1,12 @@
-// sepal-plan TABLE OUTPUT ISA...: writes OUTPUT/<name>.spec.json for each kernel of the table (only where it changed) and
-// prints the names, one a line, in order of preference. Built and run while CMake configures; needs no Halide.
+// sepal-plan TABLE OUTPUT ISA... [--tuning RECORDS...]: writes OUTPUT/<name>.spec.json for each kernel of the table (only where it
+// changed) and prints the names, one a line, in order of preference. What is wrong with a record goes to stderr, a line each.
+// Built and run while CMake configures; needs no Halide.
 #include "kernel_spec.h"
+#include "tools/tuning/database.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -12,15 +15,18 @@
 #include <stdexcept>
 
 int main(int argc, char **argv) try {
-    if (argc < 4) throw std::runtime_error("usage: sepal-plan TABLE OUTPUT ISA...");
+    if (argc < 4) throw std::runtime_error("usage: sepal-plan TABLE OUTPUT ISA... [--tuning RECORDS...]");
     std::vector<sepal::Isa> isas;
-    for (int i = 3; i < argc; i++) {
+    int i = 3;
+    for (; i < argc && argv[i] != std::string("--tuning"); i++) {
         const auto isa = sepal::isa_from_name(argv[i]);
         if (!isa) throw std::runtime_error(fmt::format("SEPAL_ISAS holds \"{}\"; allowed: {}", argv[i], sepal::isa_names()));
         isas.push_back(*isa);
     }
+    const sepal::TuningDatabase tuning = sepal::read_tuning_files({argv + std::min(i + 1, argc), argv + argc});
+    std::vector<std::string> complaints = tuning.complaints;
     std::filesystem::create_directories(argv[2]);
-    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas)) {
+    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas, tuning.records, &complaints)) {
         const std::filesystem::path path = std::filesystem::path(argv[2]) / (spec.name + ".spec.json");
         const std::string text = to_json(spec);
         std::ifstream old(path);
@@ -32,6 +38,7 @@ int main(int argc, char **argv) try {
         }
         std::puts(spec.name.c_str());
     }
+    for (const std::string &complaint : complaints) fmt::print(stderr, "sepal-plan: {}; it is skipped\n", complaint);
     return 0;
 } catch (const std::exception &e) {
     fmt::print(stderr, "sepal-plan: {}\n", e.what());

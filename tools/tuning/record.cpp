@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
-#include <set>
 
 #define SEPAL_TEXT_OF(x) #x
 #define SEPAL_TEXT(x) SEPAL_TEXT_OF(x)
@@ -24,10 +23,6 @@ constexpr std::string_view verdict_names[] = {"ok", "wrong", "crashed", "timed_o
 
 constexpr int64_t most_threads = 4096, most_samples = 100000, most_knob = 65536;
 constexpr double longest_ms = 1e9, most_gflops = 1e9;
-
-// Knobs that no schedule does without; 0 in the others means "off" or "all".
-constexpr int Schedule::*needed_knobs[] = {&Schedule::lanes, &Schedule::k_vectors, &Schedule::q_tile, &Schedule::q_strip,
-                                           &Schedule::p_strip};
 
 // Reads the fields of one JSON object; every complaint names the place and the field.
 class Fields {
@@ -92,14 +87,15 @@ Schedule read_knobs(const json &object, const std::string &where, const ConvProb
     for (const Knob &knob : knobs) names.push_back(knob.name);
     const Fields fields(object, where, "knobs", names, true);
     Schedule schedule;
-    for (const Knob &knob : knobs) {
-        if (!fields.has(knob.name)) continue;
-        const bool needed = std::find(std::begin(needed_knobs), std::end(needed_knobs), knob.member) != std::end(needed_knobs);
-        schedule.*knob.member = int(fields.integer(knob.name, needed ? 1 : 0, knob.member == &Schedule::lanes ? 64 : most_knob));
-    }
-    const Schedule derived = derive(schedule, problem.op, isa, problem);
     for (const Knob &knob : knobs)
+        if (fields.has(knob.name)) schedule.*knob.member = int(fields.integer(knob.name, 0, knob.member == &Schedule::lanes ? 64 : most_knob));
+    const Schedule derived = derive(schedule, problem.op, isa, problem);
+    for (const Knob &knob : knobs) {
         if (!fields.has(knob.name)) schedule.*knob.member = derived.*knob.member;
+        // A knob that derive() sets is one that the schedule cannot do without; but 0 channels in a block are all of them.
+        if (schedule.*knob.member == 0 && derived.*knob.member != 0 && knob.member != &Schedule::c_block)
+            fields.fail_at(knob.name, fmt::format("an integer of 1 or more for {}", name(problem.op)));
+    }
     return schedule;
 }
 

@@ -73,10 +73,10 @@ struct TuningDatabase {
 TuningDatabase read_tuning_records(const std::string &path);
 
 // Appends lines to one file, which is locked (flock) against a second writer while this object lives; BadInput when another
-// process holds it, or when it is not a regular file that can be written. It is created where there is none. Throws BadInput for a
-// record that could not be read back. A line is written with one write() and synced; when that fails (a full disk), the file is cut back to its
-// length before and BadInput says so: nothing recorded before is lost. A last line without a newline (a writer that was
-// killed) is completed with a newline first, so that it damages itself only.
+// process holds it, or when it is not a regular file that can be written. It is created where there is none. A line is written
+// with one write() and synced; when that fails (a full disk), the file is cut back to its length before and BadInput says so:
+// nothing recorded before is lost. A last line without a newline (a writer that was killed) is completed with a newline first, so
+// that it damages itself only. A record that could not be read back is BadInput, too, and not written.
 class TuningLog {
 public:
     explicit TuningLog(const std::string &path);

@@ -1,0 +1,129 @@
+// What the build and the commands make of TuningRecords.
+#include "catch.h"
+#include "support.h"
+#include "tools/compile/kernel_spec.h"
+#include "tools/tuning/database.h"
+#include "tuning_fixtures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+using namespace sepal;
+using Catch::Contains;
+
+namespace {
+
+constexpr const char *suite = "microbenchmark";
+
+// A table of one tuned and one hand row for the suite's problems of the operator.
+std::string table(const TemporaryFolder &folder, Operator op, const std::string &tuned_extra = "") {
+    const auto row = [&](const char *scheduler, const std::string &extra) {
+        return fmt::format(R"({{"op": "{}", "isa": ["avx512", "avx2"], "scheduler": "{}", "suite": "{}"{}}})", name(op), scheduler, suite, extra);
+    };
+    return folder.write("variants.json", R"({"variants": [)" + row("tuned", tuned_extra) + ", " + row("hand", "") + "]}");
+}
+
+std::vector<ConvProblem> problems_of(Operator op) {
+    std::vector<ConvProblem> out;
+    for (const ConvProblem &p : load_suite(suite).problems)
+        if (p.op == op) out.push_back(p);
+    REQUIRE(!out.empty());
+    return out;
+}
+
+std::vector<KernelSpec> tuned_of(const std::vector<KernelSpec> &specs) {
+    std::vector<KernelSpec> out;
+    std::copy_if(specs.begin(), specs.end(), std::back_inserter(out), [](const KernelSpec &s) { return s.scheduler == "tuned"; });
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a tuned row makes a kernel for each problem and ISA that has a record, before the hand row", "[tuning]") {
+    const TemporaryFolder folder;
+    const std::vector<Isa> isas = {Isa::avx512, Isa::avx2};
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        const std::string path = table(folder, op);
+        const ConvProblem p = problems_of(op).front();
+        INFO(p.key());
+        std::vector<std::string> complaints;
+        const size_t hand_kernels = plan_kernels(path, isas, {}, &complaints).size();
+        CHECK(hand_kernels > 0);
+
+        TuningRecord slow = made_up_record(p, Isa::avx2, 3, 1), best = made_up_record(p, Isa::avx2, 2, 2), pair = made_up_record(p, Isa::avx2, 1, 3);
+        best.schedule.q_tile = 2;
+        best.schedule.q_strip = 4;
+        best.schedule.c_block = 0;
+        best.machine = made_up_machine("a CPU that is not the build's");
+        pair.threads = 2;
+        const std::vector<KernelSpec> specs = plan_kernels(path, isas, {slow, best, pair}, &complaints);
+        CHECK(complaints.empty());
+        REQUIRE(specs.size() == hand_kernels + 1);
+        CHECK(tuned_of(specs).size() == 1);
+        const KernelSpec &tuned = specs.front();
+        CHECK(tuned.scheduler == "tuned");
+        CHECK(tuned.isa == Isa::avx2);
+        CHECK(tuned.suite == suite);
+        CHECK(tuned.name.find(fmt::format("{}_f32_nhwc_avx2_tuned_vl8_", name(op))) == 0);
+        CHECK(tuned.name.find("_tq2") != std::string::npos);
+        for (const Knob &knob : knobs) CHECK(tuned.generator_params.at(std::string(knob.name)) == std::to_string(best.schedule.*knob.member));
+        CHECK(tuned.panel == panel(best.schedule, op));
+        for (const Condition &c : tuned.when) CHECK(c.holds(p));
+        // Exactly its problem: not another batch size, nor, for pointwise, another image.
+        ConvProblem batch = p;
+        batch.n += 1;
+        CHECK(std::any_of(tuned.when.begin(), tuned.when.end(), [&](const Condition &c) { return !c.holds(batch); }));
+        // What the table holds of it.
+        const KernelSpec back = kernel_spec_from_json(to_json(tuned));
+        CHECK(to_json(back) == to_json(tuned));
+    }
+}
+
+TEST_CASE("a record whose kernel could not take its problem makes a sentence and no kernel", "[tuning]") {
+    const TemporaryFolder folder;
+    const ConvProblem p = problems_of(Operator::pointwise).front();
+    TuningRecord wide = made_up_record(p, Isa::avx512, 2, 5);
+    wide.schedule.q_tile = int(p.h * p.w * p.n) + 1;
+    std::vector<std::string> complaints;
+    const std::vector<KernelSpec> specs = plan_kernels(table(folder, Operator::pointwise), {Isa::avx512}, {wide}, &complaints);
+    CHECK(tuned_of(specs).empty());
+    REQUIRE(complaints.size() == 1);
+    CHECK_THAT(complaints[0], Contains(p.name) && Contains("trial 5") && Contains("pixels >= "));
+}
+
+TEST_CASE("a tuned row names a suite and sets no knobs", "[tuning]") {
+    const TemporaryFolder folder;
+    const std::string no_suite = folder.write("t.json", R"({"variants": [{"op": "conv2d", "isa": ["avx2"], "scheduler": "tuned"}]})");
+    CHECK_THAT(bad_input([&] { plan_kernels(no_suite, {Isa::avx2}); }), Contains("t.json: variant 0") && Contains("\"suite\""));
+    const std::string set = table(folder, Operator::conv2d, R"(, "knobs": {"q_tile": 3})");
+    CHECK_THAT(bad_input([&] { plan_kernels(set, {Isa::avx2}); }), Contains("variant 0") && Contains("\"knobs\""));
+}
+
+TEST_CASE("a kernel made in process takes the knobs of a record that speaks for the problem", "[tuning]") {
+    const ConvProblem p = small_problem();
+    Cpu cpu;
+    cpu.best = Isa::avx2;
+    TuningRecord r = made_up_record(p, Isa::avx2, 2, 4);
+    r.schedule.q_tile = 3;
+    std::string why_not;
+    CHECK(specialise_for(p, cpu, why_not)->scheduler == "hand");
+    const std::optional<KernelSpec> tuned = specialise_for(p, cpu, why_not, {r});
+    REQUIRE(tuned);
+    CHECK(tuned->scheduler == "tuned");
+    CHECK(tuned->generator_params.at("q_tile") == "3");
+    CHECK(specialise_for(p, cpu, why_not, {r}, 2)->scheduler == "hand");  // two threads are another record's
+    ConvProblem other = p;
+    other.h = 9;
+    CHECK(specialise_for(other, cpu, why_not, {r})->scheduler == "hand");
+    TuningRecord lesser = made_up_record(p, Isa::x64, 2, 4);
+    CHECK(specialise_for(p, cpu, why_not, {lesser})->isa == Isa::avx2);  // the better ISA without a record before a lesser one with it
+    TuningRecord too_wide = r;
+    too_wide.schedule.q_tile = 1000;
+    CHECK(specialise_for(p, cpu, why_not, {too_wide})->scheduler == "hand");
+    CHECK(why_not.empty());
+}
+
+TEST_CASE("the records that are part of the program can all be read", "[tuning]") {
+    CHECK(builtin_tuning().complaints == std::vector<std::string>());
+}
