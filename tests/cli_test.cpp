@@ -1,41 +1,17 @@
 // The `sepal` command: exit codes, messages, files.
 #include "catch.h"
-#include "support.h"
+#include "cli.h"
 #include "tools/npy.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <sys/wait.h>
 
 using namespace sepal;
 
 namespace {
-
-struct Ran {
-    int code;
-    std::string out, err;
-};
-
-// Runs `before` SEPAL `arguments` in bash.
-Ran run(const std::string &arguments, const std::string &before = "") {
-    const TemporaryFolder folder;
-    const std::string script = fmt::format("{} {} {} >{} 2>{}", before, shell_quote(SEPAL_COMMAND), arguments,
-                                           shell_quote(folder.path("out")), shell_quote(folder.path("err")));
-    const int status = std::system(("exec bash -c " + shell_quote(script)).c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), bytes_of(folder.path("out")), bytes_of(folder.path("err"))};
-}
-
-void check_bad_input(const Ran &ran, const std::vector<std::string> &parts) {
-    INFO(ran.err);
-    CHECK(ran.code == 2);
-    CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
-    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
-    for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
-}
 
 // A problem of every operator with all its tensors as files.
 struct Files {

@@ -19,5 +19,6 @@ void add_check_command(CLI::App &app, int &exit_code);
 void add_run_command(CLI::App &app, int &exit_code);
 void add_bench_command(CLI::App &app, int &exit_code);
 void add_peak_command(CLI::App &app, int &exit_code);
+void add_records_command(CLI::App &app, int &exit_code);
 
 }  // namespace sepal

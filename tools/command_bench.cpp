@@ -9,6 +9,7 @@
 #include "tools/compile/in_process.h"
 #include "tools/files.h"
 #include "tools/selection.h"
+#include "tools/tuning/knob_source.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -39,7 +40,7 @@ constexpr double default_seconds = 1.5;
 constexpr const char *unfused_name = "unfused";
 
 struct Options {
-    std::string suite, problems, name = "*", variants, json, csv, html, machine;
+    std::string suite, problems, name = "*", variants, json, csv, html, machine, tuning;
     int threads = 1;
     double seconds = default_seconds;
 };
@@ -62,6 +63,7 @@ std::string command_line(const Options &o, const std::string &name, const std::s
     if (name != "*") line += " --name " + word(name);
     if (!variants.empty()) line += " --variants " + word(variants);
     line += fmt::format(" --threads {}", o.threads);
+    if (!o.tuning.empty()) line += " --tuning " + word(o.tuning);
     if (o.seconds != default_seconds) line += fmt::format(" --seconds {}", o.seconds);
     return line;
 }
@@ -76,6 +78,8 @@ std::string utc_date() {
 // The kernels compiled in process for one run of the command. One that failed is remembered as its error.
 class InProcessKernels {
 public:
+    explicit InProcessKernels(const KnobSource &knobs) : knobs_(knobs) {}
+
     // For the best ISA of the CPU whose hand-written schedule takes the problem. Null, with `error` set, when there is none or it
     // could not be compiled. `tell` is called before a compilation.
     const InProcessKernel *hand(const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell,
@@ -93,11 +97,12 @@ private:
         std::string error;
     };
 
-    static void compile(Compiled &compiled, const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell) {
-        const std::optional<KernelSpec> spec = specialise_for(problem, cpu, compiled.error);
+    void compile(Compiled &compiled, const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell) const {
+        const std::optional<KernelSpec> spec = knobs_.specialise(problem, cpu, compiled.error);
         if (!spec) return;
-        tell(fmt::format("{}: no hand-written {} variant specialised to it is compiled in; compiling one in process", problem.name,
-                         name(problem.op)));
+        const std::string origin = knobs_.origin(*spec, problem);
+        tell(fmt::format("{}: no {} {} variant specialised to it is compiled in; compiling one in process{}", problem.name,
+                         origin.empty() ? "hand-written" : "such tuned", name(problem.op), origin.empty() ? "" : "; " + origin));
         try {
             compiled.kernel = compile_in_process(*spec);
             compiled.error.clear();
@@ -106,13 +111,15 @@ private:
         }
     }
 
+    const KnobSource &knobs_;
     std::map<std::string, Compiled> kernels_;
 };
 
 // What is to be measured on one problem.
 class Selection {
 public:
-    Selection(const Options &o, const Machine &machine, const Cpu &cpu) : o_(o), machine_(machine), cpu_(cpu) {}
+    Selection(const Options &o, const KnobSource &knobs, const Machine &machine, const Cpu &cpu)
+        : o_(o), knobs_(knobs), machine_(machine), cpu_(cpu), kernels_(knobs) {}
 
     // The candidates; without the in-process ones when `compile` is false, for counting.
     std::vector<Candidate> candidates(const ConvProblem &problem, const std::string &published, bool compile,
@@ -132,7 +139,8 @@ public:
 
         const auto chosen = choose_variants(problem, registry, cpu_, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
         const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
-        const bool needs_own = !specialised_hand(problem, registry, cpu_) && (o_.variants.empty() || (chosen.empty() && !pair));
+        const bool compiled_in = specialised_hand(problem, registry, cpu_) && !knobs_.from_file_only(problem, cpu_);
+        const bool needs_own = !compiled_in && (o_.variants.empty() || (chosen.empty() && !pair));
         const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
         if (needs_own && (!compile || !fits)) {
             if (!compile) add(common, "in process");
@@ -181,6 +189,7 @@ private:
     }
 
     const Options &o_;
+    const KnobSource &knobs_;
     const Machine &machine_;
     const Cpu &cpu_;
     InProcessKernels kernels_;
@@ -264,6 +273,7 @@ int bench(const Options &o) {
     HtmlTools tools;
     if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
 
+    const KnobSource knobs(o.tuning, o.threads);
     RunnerOptions options;
     options.threads = o.threads;
     options.seconds = o.seconds;
@@ -271,7 +281,7 @@ int bench(const Options &o) {
     options.set_num_threads_in_process = set_num_threads_in_process;
     std::optional<Progress> progress(std::in_place, 0);
     const Machine machine = get_machine(o, *progress);
-    Selection selection(o, machine, cpu);
+    Selection selection(o, knobs, machine, cpu);
     std::vector<int> counts;
     for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
     if (std::all_of(counts.begin(), counts.end(), [](int n) { return n == 0; }))
@@ -329,6 +339,7 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     command->add_option("--csv", o->csv, "Write the results to this file as CSV");
     command->add_option("--html", o->html, "Write a report with plots to this file");
     command->add_option("--machine", o->machine, "Take the machine's peaks from this file of `sepal peak --json` (default: measured once and kept)");
+    command->add_option("--tuning", o->tuning, "Take the knobs of kernels from this file of tuning records, where it has one for the problem");
     command->add_option("--seconds", o->seconds, "Time to spend on each problem and variant")->capture_default_str();
     suite->excludes(file);
     command->callback([o, &exit_code] { exit_code = bench(*o); });

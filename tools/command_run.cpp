@@ -4,6 +4,7 @@
 #include "tools/compile/in_process.h"
 #include "tools/npy.h"
 #include "tools/selection.h"
+#include "tools/tuning/knob_source.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ namespace sepal {
 namespace {
 
 struct Options {
-    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output;
+    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output, tuning;
     int threads = std::max(1, int(std::thread::hardware_concurrency()));
 };
 
@@ -69,9 +70,9 @@ const Variant *specialised_variant(const ConvProblem &p, const Cpu &cpu) {
 }
 
 // A kernel for exactly this problem; or null, with the reasons.
-std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const Cpu &cpu, std::string &why_not) {
+std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSource &knobs, const Cpu &cpu, std::string &why_not) {
     try {
-        if (const auto spec = specialise_for(p, cpu, why_not)) return compile_in_process(*spec);
+        if (const auto spec = knobs.specialise(p, cpu, why_not)) return compile_in_process(*spec);
     } catch (const std::runtime_error &e) {
         why_not = e.what();
     }
@@ -81,7 +82,12 @@ std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const Cpu &cp
 int run(const Options &o) {
     const Cpu cpu = Cpu::detect();
     const ConvProblem p = find_problem(o);
-    const Variant *variant = o.variant.empty() ? specialised_variant(p, cpu) : &named_variant(o, p, cpu);
+    const KnobSource knobs(o.tuning, o.threads);
+    const Variant *variant = nullptr;
+    if (!o.variant.empty())
+        variant = &named_variant(o, p, cpu);
+    else if (!knobs.from_file_only(p, cpu))
+        variant = specialised_variant(p, cpu);
     const bool depsep = p.op == Operator::depsep;
     const std::vector<float> input = read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c});
     const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", true, filter_shape(p));
@@ -94,7 +100,7 @@ int run(const Options &o) {
     std::unique_ptr<InProcessKernel> in_process;
     if (!variant) {
         std::string why_not;
-        in_process = compile_for(p, cpu, why_not);
+        in_process = compile_for(p, knobs, cpu, why_not);
         variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu);
         if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": no variant takes it, and {}", o.problems, p.name, why_not));
         if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
@@ -132,6 +138,7 @@ void add_run_command(CLI::App &app, int &exit_code) {
     command->add_option("--bias", options->bias, "With bias: one for each output channel");
     command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]")->required();
     command->add_option("--threads", options->threads, "Threads that the kernel uses")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("--tuning", options->tuning, "Take the knobs from this file of tuning records, where it has one for the problem");
     command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

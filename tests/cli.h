@@ -1,0 +1,40 @@
+// Running the `sepal` command in tests.
+#pragma once
+
+#include "catch.h"
+#include "support.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <sys/wait.h>
+#include <vector>
+
+namespace sepal {
+
+struct Ran {
+    int code;
+    std::string out, err;
+};
+
+// Runs `before` SEPAL `arguments` in bash.
+inline Ran run(const std::string &arguments, const std::string &before = "") {
+    const TemporaryFolder folder;
+    const std::string script = fmt::format("{} {} {} >{} 2>{}", before, shell_quote(SEPAL_COMMAND), arguments,
+                                           shell_quote(folder.path("out")), shell_quote(folder.path("err")));
+    const int status = std::system(("exec bash -c " + shell_quote(script)).c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), bytes_of(folder.path("out")), bytes_of(folder.path("err"))};
+}
+
+// Exit code 2 and one sentence on stderr that holds all the parts.
+inline void check_bad_input(const Ran &ran, const std::vector<std::string> &parts) {
+    INFO(ran.err);
+    CHECK(ran.code == 2);
+    CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
+}
+
+}  // namespace sepal
