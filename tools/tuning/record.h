@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sepal {
@@ -24,6 +25,7 @@ struct MachineFingerprint {
 MachineFingerprint fingerprint(const Machine &machine);
 
 enum class Verdict { ok, wrong, crashed, timed_out, refused };  // refused: by the generator, Halide or the kernel itself
+std::string_view name(Verdict verdict);  // as in the file: "timed_out"
 
 struct TuningRecord {
     ConvProblem problem;                 // by value; its name is only a label
@@ -43,11 +45,22 @@ struct TuningRecord {
     std::string proposed_by;             // "heuristic", "model", "neighbour", ...
 
     double median_ms() const;            // 0 unless ok
+    double pct_fma_peak() const;         // 100 * FLOP/s at the median / fma_gflops; 0 unless ok
 };
 
 constexpr int tuning_format = 1;
+// The version of Halide that this Sepal is built with: what TuningRecord::halide has to be.
+const char *halide_version();
+
+// The knobs that are not 0, as in a variant's name: "vl16 kv2 tq14".
+std::string knobs_text(const Schedule &schedule);
 
 // One line of JSON without its newline, and back. `where` ("file:line") begins the sentence of a thrown BadInput.
+//   {"format": 1, "problem": {as in a problem file}, "isa", "threads", "knobs": {"lanes": 16, ...}, "verdict", "error",
+//    "samples_ms": [...], "fma_gflops", "machine": {"cpu", "features", "logical_cpus", "caches": [{"level", "bytes", "shared_by"}]},
+//    "machine_fma_gflops", "halide", "commit", "seed", "trial", "proposed_by"}
+// Every field is required, and no other allowed; but a knob that is missing (the record is older than the knob) gets the value that
+// derive() has for it beside the others. A name that the problem does not have stays empty.
 std::string to_json_line(const TuningRecord &record);
 TuningRecord tuning_record_from_json(const std::string &line, const std::string &where);
 
@@ -60,7 +73,8 @@ struct TuningDatabase {
 TuningDatabase read_tuning_records(const std::string &path);
 
 // Appends lines to one file, which is locked (flock) against a second writer while this object lives; BadInput when another
-// process holds it. A line is written with one write() and synced; when that fails (a full disk), the file is cut back to its
+// process holds it, or when it is not a regular file that can be written. It is created where there is none. Throws BadInput for a
+// record that could not be read back. A line is written with one write() and synced; when that fails (a full disk), the file is cut back to its
 // length before and BadInput says so: nothing recorded before is lost. A last line without a newline (a writer that was
 // killed) is completed with a newline first, so that it damages itself only.
 class TuningLog {
@@ -72,17 +86,18 @@ public:
     void append(const TuningRecord &record);
 
 private:
-    int fd_ = -1;
+    int fd_ = -1;  // not inherited by programs that are started
     std::string path_;
 };
 
-// Whether a record speaks for a problem: same op, shape, padding, groups, activations, biases, dtype, layout and ISA; any name
-// and any batch size's own.
+// Whether a record speaks for a problem: same op, shape (batch size included), padding, groups, activations, biases, dtype, layout
+// and ISA; any name.
 bool is_for(const TuningRecord &record, const ConvProblem &problem, Isa isa);
 
 // The record with the least time in terms of the peak measured beside it (median_ms * fma_gflops: states of a machine
 // whose clock changes compare that way) among the ok ones for (problem, isa, threads); those of `machine` first, those of
-// another machine only where this one has none (`from_elsewhere` then says so). Null when there is none. Ties: the smaller
+// another machine only where this one has none (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all
+// are alike. Null when there is none. Ties: the smaller
 // to_json_line, so that the order of the records does not matter.
 const TuningRecord *best_record(const std::vector<TuningRecord> &records, const ConvProblem &problem, Isa isa, int threads,
                                 const MachineFingerprint &machine, bool *from_elsewhere = nullptr);
