@@ -107,6 +107,7 @@ void SearchSpace::add(const std::vector<size_t> &place, std::vector<RankedSchedu
 }
 
 std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) const {
+    const std::string itself = point(schedule);
     std::vector<size_t> home;
     for (const Axis &axis : axes_) {
         const int value = axis.value(schedule);
@@ -131,6 +132,8 @@ std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) co
                 for (int also : {-1, 1})
                     if (std::vector<size_t> both = place; move(both, j, also)) add(both, out);
         }
+    // Strips longer than a row are all the whole row.
+    out.erase(std::remove_if(out.begin(), out.end(), [&](const RankedSchedule &r) { return point(r.schedule) == itself; }), out.end());
     return out;
 }
 
