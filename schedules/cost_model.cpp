@@ -98,7 +98,8 @@ double taps_tile_cycles(const ConvProblem &p, int q_tile, int p_tile, Isa isa) {
                           window(p_tile, double(p.r), double(p.stride_h), double(p.dilation_h));
     // Taps that find no register are operands in memory of every product.
     const double loads = taps_stay ? inputs + taps : inputs + products;
-    return std::max({products / fma_per_cycle(isa), loads / loads_per_cycle, (products + inputs) / uops_per_cycle}) + q_tile * p_tile + tile_cycles / 2;
+    const double steps = std::max({products / fma_per_cycle(isa), loads / loads_per_cycle, (products + inputs) / uops_per_cycle});
+    return steps + q_tile * p_tile + tile_cycles / 2;
 }
 
 // The whole of `demand` shared out among the threads, as whole tasks.

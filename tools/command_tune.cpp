@@ -77,7 +77,8 @@ int tune(const Options &o, bool trials_given) {
     TuneOptions options;
     options.shard = parse_shard(o.shard);
     const Cpu cpu = Cpu::detect();
-    for (const ConvProblem &problem : problems_matching(o.problems, o.suite, o.name).problems) options.tasks.push_back({problem, isa_for(o, problem, cpu)});
+    for (const ConvProblem &problem : problems_matching(o.problems, o.suite, o.name).problems)
+        options.tasks.push_back({problem, isa_for(o, problem, cpu)});
     options.threads = o.threads;
     options.seconds = trials_given ? 0 : 60 * o.minutes;
     options.trials = o.trials;
@@ -98,9 +99,11 @@ int tune(const Options &o, bool trials_given) {
     progress.clear();
 
     catch_interrupts();
-    fmt::print("{} problem{}, {} thread{}, seed {}, shard {}; {}; records: {} ({} so far)\n\n{}\n", options.tasks.size(), options.tasks.size() == 1 ? "" : "s",
-               o.threads, o.threads == 1 ? "" : "s", o.seed, o.shard, trials_given ? fmt::format("{} trials for each", o.trials) : duration(options.seconds),
-               o.database, known.records.size(), machine_table(machine, o.threads));
+    const auto plural = [](size_t count) { return count == 1 ? "" : "s"; };
+    fmt::print("{} problem{}, {} thread{}, seed {}, shard {}; {}; records: {} ({} so far)\n\n{}\n", options.tasks.size(),
+               plural(options.tasks.size()), o.threads, plural(size_t(o.threads)), o.seed, o.shard,
+               trials_given ? fmt::format("{} trials for each", o.trials) : duration(options.seconds), o.database, known.records.size(),
+               machine_table(machine, o.threads));
     std::fflush(stdout);
 
     std::vector<TuneOutcome> outcomes;
@@ -115,7 +118,8 @@ int tune(const Options &o, bool trials_given) {
     }
     fmt::print("\n{}{}\n", interrupted ? "Interrupted; the same command goes on from here.\n" : "", outcome_table(outcomes));
     fmt::print("To compare with everything else: sepal bench {} --name {} --threads {} --tuning {}\n",
-               o.suite.empty() ? "--problems " + shell_quote(o.problems) : "--suite " + shell_quote(o.suite), shell_quote(o.name), o.threads, shell_quote(o.database));
+               o.suite.empty() ? "--problems " + shell_quote(o.problems) : "--suite " + shell_quote(o.suite), shell_quote(o.name), o.threads,
+               shell_quote(o.database));
     fmt::print("To build with it: copy {} to schedules/tuning/ and build again.\n", o.database);
     return interrupted ? exit_interrupted : exit_ok;
 }
@@ -139,7 +143,7 @@ int tune_trial() {
 
 void add_tune_command(CLI::App &app, int &exit_code) {
     auto o = std::make_shared<Options>();
-    CLI::App *command = app.add_subcommand("tune", "Search schedules for problems on this machine, with measurements, and keep a record of each trial");
+    CLI::App *command = app.add_subcommand("tune", "Search schedules for problems on this machine and keep a record of each trial");
     auto *suite = command->add_option("--suite", o->suite, "The suite whose problems to tune");
     auto *file = command->add_option("--problems", o->problems, "A file of problems to tune");
     command->add_option("--name", o->name, "Only problems whose names match this pattern");
@@ -149,7 +153,8 @@ void add_tune_command(CLI::App &app, int &exit_code) {
     auto *trials = command->add_option("--trials", o->trials, "Instead of a time: how many trials for each problem, recorded ones included");
     command->add_option("--db", o->database, "The file of records: read, then appended to")->capture_default_str();
     command->add_option("--seed", o->seed, "Equal seeds propose equal candidates on equal measurements")->capture_default_str();
-    command->add_option("--shard", o->shard, "K/N: try part K of N of the candidates only, for N sessions with databases of their own")->capture_default_str();
+    command->add_option("--shard", o->shard, "K/N: only part K of N of the candidates, for N sessions with databases of their own")
+        ->capture_default_str();
     suite->excludes(file);
     minutes->excludes(trials);
     command->callback([o, trials, &exit_code] { exit_code = tune(*o, trials->count() > 0); });

@@ -24,7 +24,9 @@ size_t terminal_width() {
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
 }
 
-std::string gain_text(const TuneOutcome &o) { return o.gain() > 0 ? fmt::format("{:.3f}x the hand schedule", o.gain()) : "the hand schedule has no time"; }
+std::string gain_text(const TuneOutcome &o) {
+    return o.gain() > 0 ? fmt::format("{:.3f}x the hand schedule", o.gain()) : "the hand schedule has no time";
+}
 
 }  // namespace
 
@@ -56,7 +58,10 @@ void Display::result(const TuneOutcome &state, const TuningRecord &record, bool 
     const std::string what = fmt::format("{}  trial {}, {} {}", state.problem.name, record.trial, record.proposed_by, knobs_text(record.schedule));
     if (record.verdict != Verdict::ok) return line(fmt::format("{}: {}: {}", what, name(record.verdict), record.error));
     std::string text = fmt::format("{}: {}", what, rate_text(record, machine_));
-    if (state.best) text += is_new_best ? fmt::format("; the best so far, {}", gain_text(state)) : fmt::format("; best {:.4g} ms, {}", state.best->median_ms(), gain_text(state));
+    if (is_new_best)
+        text += fmt::format("; the best so far, {}", gain_text(state));
+    else if (state.best)
+        text += fmt::format("; best {:.4g} ms, {}", state.best->median_ms(), gain_text(state));
     line(text);
 }
 
@@ -95,11 +100,13 @@ void Display::clear() {
 std::string outcome_table(const std::vector<TuneOutcome> &outcomes) {
     size_t widest = 7;
     for (const TuneOutcome &o : outcomes) widest = std::max(widest, o.problem.name.size());
-    std::string text = fmt::format("{:<{}}  {:>7} {:>6} {:>7} {:>10} {:>10} {:>7}  {}\n", "problem", widest, "isa", "trials", "failed", "hand ms", "best ms", "gain", "knobs");
+    std::string text = fmt::format("{:<{}}  {:>7} {:>6} {:>7} {:>10} {:>10} {:>7}  {}\n", "problem", widest, "isa", "trials", "failed",
+                                   "hand ms", "best ms", "gain", "knobs");
     for (const TuneOutcome &o : outcomes) {
         const auto ms = [](const std::optional<TuningRecord> &r) { return r ? fmt::format("{:.4g}", r->median_ms()) : std::string("-"); };
-        text += fmt::format("{:<{}}  {:>7} {:>6} {:>7} {:>10} {:>10} {:>7}  {}{}\n", o.problem.name, widest, name(o.isa), o.trials, o.failed, ms(o.hand), ms(o.best),
-                            o.gain() > 0 ? fmt::format("{:.3f}x", o.gain()) : "-", o.best ? knobs_text(o.best->schedule) : "no schedule took this problem",
+        text += fmt::format("{:<{}}  {:>7} {:>6} {:>7} {:>10} {:>10} {:>7}  {}{}\n", o.problem.name, widest, name(o.isa), o.trials,
+                            o.failed, ms(o.hand), ms(o.best), o.gain() > 0 ? fmt::format("{:.3f}x", o.gain()) : "-",
+                            o.best ? knobs_text(o.best->schedule) : "no schedule took this problem",
                             o.best && !o.confirmed ? " (not yet timed against the hand schedule at the end)" : "");
     }
     return text;

@@ -34,8 +34,8 @@ public:
     // has had already; after the first few trials, two of three proposals are neighbours of the best schedule (or, by a draw, of
     // the best of another register tile: a restart). The model learns: each value of each knob carries the mean by which the schedules
     // with it were slower or quicker than predicted. Never one that is in the records; empty when there is none left.
-    // Equal records (of this problem, ISA and thread count, in any order), best schedules and seeds give equal proposals. `best` is null as long as there
-    // is none.
+    // Equal records (of this problem, ISA and thread count, in any order), best schedules and seeds give equal proposals. `best` is
+    // null as long as there is none.
     std::optional<Proposal> next(const std::vector<TuningRecord> &records, const Schedule *best) const;
 
 private:

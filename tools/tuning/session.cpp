@@ -112,7 +112,8 @@ private:
         return c_.runner.run({t.problem, t.isa, o_.threads, schedules, seconds, stop_score}, limits);
     }
 
-    TuningRecord record(const Task &task, const TrialAnswer &answer, size_t index, const Schedule &schedule, int64_t number, const std::string &by) const {
+    TuningRecord record(const Task &task, const TrialAnswer &answer, size_t index, const Schedule &schedule, int64_t number,
+                        const std::string &by) const {
         TuningRecord r;
         r.problem = task.task->problem;
         r.isa = task.task->isa;

@@ -90,10 +90,14 @@ public:
     Child(const Child &) = delete;
     Child &operator=(const Child &) = delete;
 
+    // Whether it has ended by itself.
+    bool over() {
+        if (!ended_) ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
+        return ended_;
+    }
     // The status as of waitpid, once it has ended by itself, which it may within `seconds`, or been killed with all its group.
     int end(double seconds = 0) {
-        for (const double begin = now(); !ended_ && now() - begin < seconds; usleep(1000 * tick_milliseconds / 10))
-            ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
+        for (const double begin = now(); !over() && now() - begin < seconds;) usleep(10000);
         kill(-pid_, SIGKILL);
         while (!ended_ && waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {}
         ended_ = true;
@@ -168,6 +172,7 @@ TrialAnswer TrialRunner::run(const TrialRequest &request, const TrialLimits &lim
             answer.interrupted = true;
             return answer;
         }
+        if (ready == 0 && child.over()) break;  // what it started may still hold its output open
         if (ready > 0 && files[1].revents) read_some(err, errors, most_errors, true);
         if (ready > 0 && files[0].revents) read_some(out, output, most_output, false);
         if (!compiled && output.compare(0, mark.size(), mark) == 0) {
@@ -176,7 +181,8 @@ TrialAnswer TrialRunner::run(const TrialRequest &request, const TrialLimits &lim
             since = now();
         }
         if (now() - since > limit && !answered())
-            return all(schedules, Verdict::timed_out, fmt::format("{} took longer than {:.3g} s", compiled ? "checking and timing it" : "compiling it", limit));
+            return all(schedules, Verdict::timed_out,
+                       fmt::format("{} took longer than {:.3g} s", compiled ? "checking and timing it" : "compiling it", limit));
     }
     if (answered()) {
         const size_t end = output.find('\n', mark.size());
@@ -186,14 +192,17 @@ TrialAnswer TrialRunner::run(const TrialRequest &request, const TrialLimits &lim
             return all(schedules, Verdict::crashed, fmt::format("the trial's answer is not understood: {}", e.what()));
         }
     }
-    // Standard output is closed without an answer: the process is at its end, or will not say anything any more.
+    // Standard output is at its end without an answer; so is the process, or it will not say anything any more.
     for (const double begin = now(); err.fd >= 0 && now() - begin < end_seconds;) {
         pollfd file = {err.fd, POLLIN, 0};
-        if (poll(&file, 1, tick_milliseconds) > 0) read_some(err, errors, most_errors, true);
+        const int ready = poll(&file, 1, tick_milliseconds);
+        if (ready > 0) read_some(err, errors, most_errors, true);
+        if (ready == 0 && child.over()) break;
     }
     const int status = child.end(end_seconds);
     if (WIFSIGNALED(status))
-        return all(schedules, Verdict::crashed, fmt::format("the trial was ended by signal {} ({}){}", WTERMSIG(status), strsignal(WTERMSIG(status)), last_words(errors)));
+        return all(schedules, Verdict::crashed, fmt::format("the trial was ended by signal {} ({}){}", WTERMSIG(status),
+                                                            strsignal(WTERMSIG(status)), last_words(errors)));
     if (WEXITSTATUS(status) != 0)
         return all(schedules, Verdict::crashed, fmt::format("the trial ended with exit code {}{}", WEXITSTATUS(status), last_words(errors)));
     return all(schedules, Verdict::crashed, fmt::format("the trial ended without an answer{}", last_words(output)));
