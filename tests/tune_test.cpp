@@ -246,6 +246,8 @@ TEST_CASE("a comparison in turns decides, not luck when alone", "[tune]") {
     standing.add(record(hand, 2, 10, 101, by_incumbent));
     CHECK(key(standing.best()->schedule) == key(other));
     CHECK(!standing.confirmed());  // it won once; the end of the session asks again
+    standing.add(record(other, 2, 20, 50, by_incumbent));  // as timed with another challenger, whose record is lost
+    CHECK(time_ratio(*standing.hand_and_best().first, *standing.hand_and_best().second) == Approx(10.0 / 9));
     CHECK(standing.trials() == 3);
     standing.add(record(hand, 3, 8, 102, by_confirmation));
     standing.add(record(other, 3, 9, 102, by_incumbent));

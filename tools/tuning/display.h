@@ -14,7 +14,7 @@ namespace sepal {
 struct TuneOutcome {
     ConvProblem problem;
     Isa isa = Isa::x64;
-    std::optional<TuningRecord> hand, best;  // the latest times of the hand schedule and of the answer; empty without any
+    std::optional<TuningRecord> hand, best;  // times of the hand schedule and of the answer, side by side where possible
     int64_t trials = 0, failed = 0;          // of all sessions on this database
     bool confirmed = false;                  // the answer is the hand schedule or was timed against it in turns
     bool exhausted = false;                  // there is nothing left to try

@@ -186,8 +186,9 @@ private:
         out.isa = task.task->isa;
         out.exhausted = task.exhausted;
         if (!task.standing) return out;
-        if (const TuningRecord *hand = task.standing->hand()) out.hand = *hand;
-        if (const TuningRecord *best = task.standing->best()) out.best = *best;
+        const auto [hand, best] = task.standing->hand_and_best();
+        if (hand) out.hand = *hand;
+        if (best) out.best = *best;
         out.trials = task.standing->trials();
         out.failed = task.standing->failed();
         out.confirmed = task.standing->confirmed();

@@ -70,6 +70,18 @@ const TuningRecord *Standing::best() const {
     return best;
 }
 
+std::pair<const TuningRecord *, const TuningRecord *> Standing::hand_and_best() const {
+    const TuningRecord *answer = best();
+    if (!answer || key(answer->schedule) == key(hand_)) return {answer ? answer : hand(), answer};
+    for (auto r = records_.rbegin(); r != records_.rend(); ++r) {
+        const TuningRecord *challenger = r->proposed_by == by_incumbent ? challenger_of(*r) : nullptr;
+        if (!challenger) continue;
+        if (key(r->schedule) == key(hand_) && key(challenger->schedule) == key(answer->schedule)) return {&*r, challenger};
+        if (key(challenger->schedule) == key(hand_) && key(r->schedule) == key(answer->schedule)) return {challenger, &*r};
+    }
+    return {hand(), answer};
+}
+
 bool Standing::confirmed() const {
     const TuningRecord *answer = best();
     if (!answer || key(answer->schedule) == key(hand_)) return answer != nullptr;

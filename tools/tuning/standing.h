@@ -4,6 +4,7 @@
 #include "tools/tuning/record.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sepal {
@@ -28,6 +29,8 @@ public:
     // (merged databases), and among all ok ones where the hand schedule has no time, the one with the least median score.
     const TuningRecord *hand() const { return latest(hand_); }
     const TuningRecord *best() const;
+    // hand() and best() for showing how they compare: the last two that were timed in turns, or else the latest ones.
+    std::pair<const TuningRecord *, const TuningRecord *> hand_and_best() const;
     // Whether best() is the hand schedule, or was compared with it in turns at the end of a session.
     bool confirmed() const;
 
