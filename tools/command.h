@@ -9,8 +9,8 @@ class App;
 
 namespace sepal {
 
-// Exit codes of the command.
-constexpr int exit_ok = 0, exit_check_failed = 1, exit_bad_input = 2;
+// Exit codes of the command; the last one: ended by Ctrl-C or a signal to end, after what was done was kept.
+constexpr int exit_ok = 0, exit_check_failed = 1, exit_bad_input = 2, exit_interrupted = 130;
 
 // Each adds one sub-command to `app`, which runs while the command line is being parsed and leaves its result in `exit_code`;
 // both outlive the parsing. An exception that leaves a sub-command becomes one sentence on stderr and exit_bad_input.
@@ -20,5 +20,6 @@ void add_run_command(CLI::App &app, int &exit_code);
 void add_bench_command(CLI::App &app, int &exit_code);
 void add_peak_command(CLI::App &app, int &exit_code);
 void add_records_command(CLI::App &app, int &exit_code);
+void add_tune_command(CLI::App &app, int &exit_code);  // and tune-trial, which it starts for each trial
 
 }  // namespace sepal

@@ -1,0 +1,166 @@
+#include "search_space.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace sepal {
+namespace {
+
+const Knob &knob(int Schedule::*member) {
+    return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });
+}
+
+// 1, 2, 3, 4, 6, 8, 12, 16, 24 ... up to `most`, and `most` itself: each one or two thirds of an octave from the next.
+std::vector<int> ladder(int64_t most) {
+    std::vector<int> values;
+    for (int64_t power = 1; power <= most; power *= 2) {
+        values.push_back(int(power));
+        if (power >= 2 && power + power / 2 <= most) values.push_back(int(power + power / 2));
+    }
+    if (values.empty() || values.back() < most) values.push_back(int(std::max<int64_t>(most, 1)));
+    return values;
+}
+
+std::vector<int> up_to(int64_t most) {
+    std::vector<int> values;
+    for (int64_t v = 1; v <= std::max<int64_t>(most, 1); v++) values.push_back(int(v));
+    return values;
+}
+
+// The whole vector, and the half where the channels do not fill the last whole one.
+std::vector<int> lane_values(int64_t channels, Isa isa) {
+    const int whole = lanes_f32(isa), half = whole / 2;
+    if (half < 4 || channels % whole == 0) return {whole};
+    return {half, whole};
+}
+
+// Divisors of the channels down to a loop of 16, and all of them: no blocks.
+std::vector<int> block_values(int64_t channels) {
+    std::vector<int> values;
+    for (int64_t block = channels; block >= 16 && values.size() < 6; block--)
+        if (channels % block == 0) values.push_back(int(block));
+    if (values.empty()) values.push_back(int(channels));
+    std::reverse(values.begin(), values.end());
+    return values;
+}
+
+std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
+    const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.n * p.p() * p.q() : p.q();
+    if (p.op == Operator::depthwise)
+        return {{knob(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
+                {knob(&Schedule::q_tile), false, up_to(std::min(q, registers / 2))},
+                {knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))},
+                {knob(&Schedule::p_strip), false, ladder(p.p())}};
+    const int64_t k = p.k / p.groups, c = p.op == Operator::conv2d ? p.c / p.groups : p.mid_channels();
+    std::vector<Axis> axes = {{knob(&Schedule::lanes), false, lane_values(k, isa)},
+                              {knob(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (k + 3) / 4))},
+                              {knob(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
+    if (p.op == Operator::depsep) axes.push_back({knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
+    axes.push_back({knob(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
+    axes.push_back({knob(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});
+    if (p.op != Operator::pointwise) axes.push_back({knob(&Schedule::c_block), false, block_values(c)});
+    axes.push_back({knob(&Schedule::c_unroll), false, {1, 2, 4}});
+    return axes;
+}
+
+}  // namespace
+
+SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &budget)
+    : problem_(problem), isa_(isa), budget_(budget), axes_(axes_of(problem, isa)) {
+    hand_ = complete(derive({}, problem.op, isa, problem));
+    std::vector<size_t> place(axes_.size(), 0);
+    for (size_t axis = 0; axis < axes_.size();) {  // counts through the grid, the first axis quickest
+        if (axis == 0) {
+            points_++;
+            add(place, ranked_);
+        }
+        if (++place[axis] < axes_[axis].values.size()) {
+            axis = 0;
+        } else {
+            place[axis++] = 0;
+        }
+    }
+    std::vector<std::pair<std::string, RankedSchedule>> keyed;
+    for (const RankedSchedule &r : ranked_) keyed.emplace_back(key(r.schedule), r);
+    std::sort(keyed.begin(), keyed.end(), [](const auto &a, const auto &b) {
+        return a.second.cycles != b.second.cycles ? a.second.cycles < b.second.cycles : a.first < b.first;
+    });
+    ranked_.clear();
+    for (size_t i = 0; i < keyed.size(); i++)
+        if (i == 0 || keyed[i].first != keyed[i - 1].first) ranked_.push_back(keyed[i].second);
+}
+
+void SearchSpace::add(const std::vector<size_t> &place, std::vector<RankedSchedule> &to) const {
+    Schedule s = hand_;
+    for (size_t i = 0; i < axes_.size(); i++) {
+        const Axis &axis = axes_[i];
+        int value = axis.values[place[i]];
+        if (axis.in_q_tiles) {  // a strip that would stick out of the row is the whole row
+            const int64_t row = problem_.op == Operator::pointwise ? problem_.n * problem_.p() * problem_.q() : problem_.q();
+            value = int(std::min<int64_t>(value, (row + s.q_tile - 1) / s.q_tile)) * s.q_tile;
+        }
+        s.*axis.knob.member = value;
+    }
+    const Prediction prediction = predict(s, problem_, isa_, budget_);
+    if (!prediction.pruned) to.push_back({s, prediction.cycles});
+}
+
+std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) const {
+    const std::string itself = point(schedule);
+    std::vector<size_t> home;
+    for (const Axis &axis : axes_) {
+        const int value = axis.value(schedule);
+        const auto nearest = std::min_element(axis.values.begin(), axis.values.end(),
+                                              [&](int a, int b) { return std::abs(a - value) < std::abs(b - value); });
+        home.push_back(size_t(nearest - axis.values.begin()));
+    }
+    std::vector<RankedSchedule> out;
+    const auto move = [&](std::vector<size_t> &place, size_t axis, int by) {
+        const int64_t to = int64_t(place[axis]) + by;
+        if (to < 0 || to >= int64_t(axes_[axis].values.size())) return false;
+        place[axis] = size_t(to);
+        return true;
+    };
+    for (size_t i = 0; i < axes_.size(); i++)
+        for (int by : {-1, 1, -2, 2}) {
+            std::vector<size_t> place = home;
+            if (!move(place, i, by)) continue;
+            add(place, out);
+            if (std::abs(by) != 1) continue;
+            for (size_t j = i + 1; j < axes_.size(); j++)
+                for (int also : {-1, 1})
+                    if (std::vector<size_t> both = place; move(both, j, also)) add(both, out);
+        }
+    // Strips longer than a row are all the whole row.
+    out.erase(std::remove_if(out.begin(), out.end(), [&](const RankedSchedule &r) { return point(r.schedule) == itself; }), out.end());
+    return out;
+}
+
+Schedule SearchSpace::complete(const Schedule &schedule) const {
+    Schedule s;
+    for (const Axis &axis : axes_) {
+        s.*axis.knob.member = schedule.*axis.knob.member;
+        // Of the two spellings of "all channels in one block", the one that derive() does not replace.
+        if (axis.knob.member == &Schedule::c_block && s.c_block == 0) s.c_block = axis.values.back();
+    }
+    return derive(s, problem_.op, isa_, problem_);
+}
+
+std::string SearchSpace::point(const Schedule &schedule) const {
+    Schedule s;
+    for (const Axis &axis : axes_) s.*axis.knob.member = schedule.*axis.knob.member;
+    return key(s);
+}
+
+std::string key(const Schedule &schedule) {
+    std::string text;
+    for (const Knob &k : knobs) {
+        if (schedule.*k.member == 0) continue;
+        if (!text.empty()) text += "_";
+        text += std::string(k.token) + std::to_string(schedule.*k.member);
+    }
+    return text;
+}
+
+}  // namespace sepal

@@ -1,0 +1,311 @@
+// Trials in processes of their own, sessions of them, and the `sepal tune` command.
+#include "catch.h"
+#include "support.h"
+#include "tools/tuning/session.h"
+#include "tools/tuning/standing.h"
+
+#include "bench/timer.h"
+
+#include <fmt/format.h>
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+using namespace sepal;
+
+namespace {
+
+ConvProblem pointwise() {
+    ConvProblem p;
+    p.name = "a pointwise";
+    p.op = Operator::pointwise;
+    p.h = p.w = 14;
+    p.c = p.k = 32;
+    return p;
+}
+
+TrialRequest request(size_t schedules = 1) {
+    TrialRequest r;
+    r.problem = pointwise();
+    r.isa = Isa::avx2;
+    r.schedules.assign(schedules, derive({}, Operator::pointwise, Isa::avx2, r.problem));
+    r.stop_score = 12.5;
+    return r;
+}
+
+constexpr const char *compiled = "echo '{\"event\":\"compiled\"}'\n";
+constexpr const char *good_timing = R"({"verdict":"ok","error":"","samples_ms":[2.0,1.0,3.0]})";
+
+// What a trial program written in bash makes of a request.
+TrialAnswer run_script(const std::string &script, const TrialLimits &limits = {20, 20}, size_t schedules = 1, std::function<bool()> stop = {}) {
+    const TemporaryFolder folder;
+    return TrialRunner({"/bin/bash", folder.write("trial", script)}, std::move(stop)).run(request(schedules), limits);
+}
+
+void check_failed(const TrialAnswer &answer, Verdict verdict, const std::string &part) {
+    for (const Timing &t : answer.timings) {
+        INFO(t.error);
+        CHECK(t.verdict == verdict);
+        CHECK(t.samples_ms.empty());
+        CHECK(t.error.find(part) != std::string::npos);
+        CHECK(t.error.find('\n') == std::string::npos);
+    }
+}
+
+// A trial program whose machine likes tiles of 6 pixels; on which, with `crash`, those of 5 crash.
+std::string machine_script(bool crash = false) {
+    return std::string("request=$(cat)\n") + compiled +
+           R"(out=; for q in $(grep -o '"q_tile":[0-9]*' <<<"$request" | cut -d: -f2); do
+)" + (crash ? "[ $q = 5 ] && kill -SEGV $$\n" : "") +
+           R"(d=$((q > 6 ? q - 6 : 6 - q)); ms=$((10 + d)).5
+out+="${out:+,}{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[$ms,$ms,$ms]}"; done
+echo "{\"timings\":[$out],\"fma_gflops\":100}"
+)";
+}
+
+struct Played {
+    std::vector<TuneOutcome> outcomes;
+    std::vector<TuningRecord> records;
+    std::vector<std::string> tried;  // in order
+};
+
+// A session on the database with the trial program.
+Played play(const std::string &database, const std::string &script, int64_t trials, const std::function<bool()> &stop = [] { return false; },
+            const Shard &shard = {}) {
+    const TemporaryFolder folder;
+    const TrialRunner runner({"/bin/bash", folder.write("trial", script)}, stop);
+    const Machine machine = detect_machine();
+    Display display(machine);
+    TuneOptions options;
+    options.tasks = {{pointwise(), Isa::avx2}};
+    options.trials = trials;
+    options.shard = shard;
+    options.commit = "test";
+    TuningLog log(database);
+    Played played;
+    played.outcomes = tune(options, {machine, runner, [&](const TuningRecord &r) { log.append(r); }, stop, display}, read_tuning_records(database).records);
+    const TuningDatabase after = read_tuning_records(database);
+    CHECK(after.complaints.empty());
+    played.records = after.records;
+    for (const TuningRecord &r : played.records)
+        if (is_trial(r)) played.tried.push_back(key(r.schedule));
+    return played;
+}
+
+struct Ran {
+    int code;
+    std::string out, err;
+};
+
+// Runs `before` SEPAL `arguments` in bash.
+Ran run(const std::string &arguments, const std::string &before = "") {
+    const TemporaryFolder folder;
+    const std::string script = fmt::format("{} {} {} >{} 2>{}", before, shell_quote(SEPAL_COMMAND), arguments, shell_quote(folder.path("out")),
+                                           shell_quote(folder.path("err")));
+    const int status = std::system(("exec bash -c " + shell_quote(script)).c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), bytes_of(folder.path("out")), bytes_of(folder.path("err"))};
+}
+
+void check_bad_input(const Ran &ran, const std::vector<std::string> &parts) {
+    INFO(ran.err);
+    CHECK(ran.code == 2);
+    CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a request and an answer survive the way to another process", "[tune]") {
+    const TrialRequest sent = request(2), got = trial_request_from_json(to_json(sent));
+    CHECK(got.problem.key() == sent.problem.key());
+    CHECK(got.isa == sent.isa);
+    CHECK(got.stop_score == sent.stop_score);
+    REQUIRE(got.schedules.size() == 2);
+    CHECK(key(got.schedules[1]) == key(sent.schedules[1]));
+    const TrialAnswer answer = run_script(fmt::format("{}echo '{{\"timings\":[{}],\"fma_gflops\":80.5}}'; sleep 100", compiled, good_timing));
+    CHECK(answer.timings[0].verdict == Verdict::ok);
+    CHECK(answer.timings[0].samples_ms == std::vector<double>{2, 1, 3});
+    CHECK(answer.fma_gflops == 80.5);
+    CHECK(bad_input([] { trial_request_from_json("{\"problem\": 1}"); }).find("trial") == 0);
+}
+
+TEST_CASE("a trial that crashes, ends, stalls or talks nonsense is a verdict", "[tune]") {
+    check_failed(run_script("echo 'what went wrong' >&2; kill -SEGV $$"), Verdict::crashed, "signal 11 (Segmentation fault): what went wrong");
+    check_failed(run_script("exit 3"), Verdict::crashed, "exit code 3");
+    check_failed(run_script(compiled), Verdict::crashed, "without an answer");
+    check_failed(run_script(""), Verdict::crashed, "without an answer");
+    check_failed(run_script("exec >&-; sleep 100"), Verdict::crashed, "signal 9");
+    check_failed(run_script("sleep 100", {0.3, 20}), Verdict::timed_out, "compiling it took longer than 0.3 s");
+    check_failed(run_script(std::string(compiled) + "sleep 100", {20, 0.3}), Verdict::timed_out, "checking and timing it took longer than 0.3 s");
+    check_failed(run_script("yes", {0.5, 20}), Verdict::timed_out, "compiling");
+    for (const char *answer : {"nonsense", "{}", "{\"timings\":[],\"fma_gflops\":1}", "{\"timings\":[{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[]}],\"fma_gflops\":1}",
+                               "{\"timings\":[{\"verdict\":\"fine\",\"error\":\"\",\"samples_ms\":[1]}],\"fma_gflops\":1}",
+                               "{\"timings\":[{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[1]}],\"fma_gflops\":0}"})
+        check_failed(run_script(fmt::format("{}echo '{}'", compiled, answer)), Verdict::crashed, "not understood");
+    check_failed(run_script(fmt::format("{}echo '{{\"timings\":[{{\"verdict\":\"wrong\",\"error\":\"element 3 is 7\",\"samples_ms\":[]}}],\"fma_gflops\":0}}'", compiled)),
+                 Verdict::wrong, "element 3 is 7");
+    check_failed(TrialRunner({"/nonexistent/trial"}, {}).run(request(), {5, 5}), Verdict::crashed, "exit code 127: /nonexistent/trial: No such file");
+}
+
+TEST_CASE("a trial takes all that it started with it", "[tune]") {
+    const TemporaryFolder folder;
+    const std::string alive = folder.path("alive");
+    // A grandchild that would write the file two seconds later.
+    check_failed(run_script(fmt::format("(sleep 2; touch {}) & sleep 100", shell_quote(alive)), {0.3, 1}), Verdict::timed_out, "compiling");
+    check_failed(run_script(fmt::format("(sleep 2; touch {}) & kill -SEGV $$", shell_quote(alive)), {5, 5}), Verdict::crashed, "");
+    const double begin = now();
+    while (now() - begin < 2.5 && !std::filesystem::exists(alive)) std::system("sleep 0.1");
+    CHECK(!std::filesystem::exists(alive));
+}
+
+TEST_CASE("a trial can be given up", "[tune]") {
+    const double begin = now();
+    CHECK(run_script("sleep 100", {50, 50}, 1, [&] { return now() - begin > 0.2; }).interrupted);
+    CHECK(now() - begin < 5);
+}
+
+TEST_CASE("a session finds the best schedule, compares it in turns, and records every trial", "[tune]") {
+    const TemporaryFolder folder;
+    const Played played = play(folder.path("db"), machine_script(), 30);
+    REQUIRE(played.outcomes.size() == 1);
+    const TuneOutcome &outcome = played.outcomes[0];
+    CHECK(outcome.trials == 30);
+    CHECK(outcome.failed == 0);
+    REQUIRE(outcome.best);
+    CHECK(std::abs(outcome.best->schedule.q_tile - 6) <= 1);
+    CHECK(outcome.gain() >= 1);
+    CHECK(outcome.confirmed);
+    CHECK(played.tried.size() == 30);
+    CHECK(std::set<std::string>(played.tried.begin(), played.tried.end()).size() == 30);
+    CHECK(played.tried[0] == key(SearchSpace(pointwise(), Isa::avx2, {}).hand()));
+    for (const TuningRecord &r : played.records) {
+        CHECK(r.problem.key() == pointwise().key());
+        CHECK(r.commit == "test");
+        CHECK(r.halide == halide_version());
+    }
+}
+
+TEST_CASE("a session that was ended goes on where it was, with the same candidates", "[tune]") {
+    const TemporaryFolder folder;
+    const std::vector<std::string> whole = play(folder.path("whole"), machine_script(), 16).tried;
+    const Played first = play(folder.path("parts"), machine_script(), 5);
+    CHECK(first.tried.size() == 5);
+    int asked = 0;
+    const Played interrupted = play(folder.path("parts"), machine_script(), 16, [&] { return ++asked > 12; });
+    CHECK(interrupted.tried.size() > 5);
+    CHECK(interrupted.tried.size() < 16);
+    const Played rest = play(folder.path("parts"), machine_script(), 16);
+    CHECK(rest.tried == whole);
+    CHECK(play(folder.path("parts"), machine_script(), 16).records.size() == rest.records.size());
+}
+
+TEST_CASE("candidates that crash are recorded and cost themselves only", "[tune]") {
+    const TemporaryFolder folder;
+    const Played played = play(folder.path("db"), machine_script(true), 30);
+    int crashed = 0;
+    for (const TuningRecord &r : played.records) {
+        CHECK((r.verdict == Verdict::crashed) == (r.schedule.q_tile == 5));
+        crashed += r.verdict == Verdict::crashed;
+        CHECK(r.error.empty() == (r.verdict == Verdict::ok));
+    }
+    CHECK(crashed > 0);
+    CHECK(played.outcomes[0].failed == crashed);
+    CHECK(played.outcomes[0].trials == 30);
+    CHECK(played.outcomes[0].best->schedule.q_tile != 5);
+}
+
+TEST_CASE("a comparison in turns decides, not luck when alone", "[tune]") {
+    const ConvProblem p = pointwise();
+    const Schedule hand = derive({}, p.op, Isa::avx2, p);
+    Schedule other = hand;
+    other.q_tile = 3;
+    const auto record = [&](const Schedule &s, int64_t trial, double ms, double gflops, const char *by) {
+        TuningRecord r;
+        r.problem = p;
+        r.isa = Isa::avx2;
+        r.schedule = s;
+        r.samples_ms = {ms, ms, 3 * ms};
+        r.fma_gflops = gflops;
+        r.trial = trial;
+        r.proposed_by = by;
+        return r;
+    };
+    Standing standing(hand);
+    CHECK(standing.best() == nullptr);
+    standing.add(record(hand, 0, 10, 100, "heuristic"));
+    CHECK(key(standing.best()->schedule) == key(hand));
+    CHECK(standing.confirmed());
+    standing.add(record(other, 1, 5, 100, "model"));  // looks better, but was not compared
+    CHECK(key(standing.best()->schedule) == key(hand));
+    standing.add(record(other, 2, 9, 101, "neighbour"));
+    standing.add(record(hand, 2, 10, 101, by_incumbent));
+    CHECK(key(standing.best()->schedule) == key(other));
+    CHECK(!standing.confirmed());  // it won once; the end of the session asks again
+    standing.add(record(other, 2, 20, 50, by_incumbent));  // as timed with another challenger, whose record is lost
+    CHECK(time_ratio(*standing.hand_and_best().first, *standing.hand_and_best().second) == Approx(10.0 / 9));
+    CHECK(standing.trials() == 3);
+    standing.add(record(hand, 3, 8, 102, by_confirmation));
+    standing.add(record(other, 3, 9, 102, by_incumbent));
+    CHECK(key(standing.best()->schedule) == key(hand));  // each has lost once: what needs no search is the answer
+    CHECK(standing.trials() == 3);
+    CHECK(standing.next_trial() == 4);
+    // In turns it is the samples side by side that count, whatever came over both for a while.
+    TuningRecord a = record(hand, 4, 1, 100, "model"), b = a;
+    a.samples_ms = {1, 9, 2.9, 3};
+    b.samples_ms = {1.1, 10, 3, 2};
+    CHECK(time_ratio(a, b) < 1);
+    CHECK(score(a) > score(b));
+}
+
+TEST_CASE("tune: bad input is one sentence", "[tune_command]") {
+    const TemporaryFolder folder;
+    const std::string file = folder.write("p.json", "{\"problems\": [" + to_json(pointwise()) + "]}"), db = folder.path("t.jsonl");
+    const std::string good = fmt::format("tune --problems {} --db {} --trials 1", file, db);
+    check_bad_input(run("tune"), {"--suite", "--problems"});
+    check_bad_input(run(good + " --shard 5/4"), {"--shard", "5/4", "1 <= K <= N"});
+    check_bad_input(run(good + " --shard 0/4"), {"--shard", "0/4"});
+    check_bad_input(run(good + " --shard 1/4x"), {"--shard", "1/4x"});
+    check_bad_input(run(good + " --isa mmx"), {"--isa", "mmx", "avx512"});
+    check_bad_input(run(good + " --isa avx512", "SEPAL_MAX_ISA=x64"), {"--isa", "avx512", "x64"});
+    check_bad_input(run(fmt::format("tune --problems {} --trials 0 --db {}", file, db)), {"--trials", "0"});
+    check_bad_input(run(fmt::format("tune --problems {} --minutes 0 --db {}", file, db)), {"--minutes", "0"});
+    check_bad_input(run(good + " --minutes 3"), {"--minutes", "--trials"});
+    check_bad_input(run(good + " --threads 0"), {"--threads", "0"});
+    check_bad_input(run(good + " --name nonesuch"), {"nonesuch", "a pointwise"});
+    check_bad_input(run(fmt::format("tune --problems {} --trials 1 --db {}/absent/t.jsonl", file, folder.path("."))), {"absent/t.jsonl"});
+    CHECK(!std::filesystem::exists(db));
+    folder.write("t.jsonl", "");
+    check_bad_input(run(good, "flock " + db), {"t.jsonl"});
+    CHECK(bytes_of(db).empty());
+}
+
+TEST_CASE("tune: real trials are checked, timed and recorded; an interrupted session ends cleanly", "[tune_command]") {
+    const TemporaryFolder folder;
+    const std::string file = folder.write("p.json", "{\"problems\": [" + to_json(pointwise()) + "]}"), db = folder.path("t.jsonl");
+    const Ran ran = run(fmt::format("tune --problems {} --db {} --trials 2 --isa x64", file, db));
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    CHECK(ran.out.find("trial 0, heuristic") != std::string::npos);
+    CHECK(ran.out.find("gain") != std::string::npos);
+    const auto trials = [&] {
+        const TuningDatabase database = read_tuning_records(db);
+        CHECK(database.complaints.empty());
+        return std::count_if(database.records.begin(), database.records.end(), is_trial);
+    };
+    CHECK(trials() == 2);
+    for (const TuningRecord &r : read_tuning_records(db).records) {
+        CHECK(r.verdict == Verdict::ok);
+        CHECK(r.isa == Isa::x64);
+        CHECK(r.pct_fma_peak() > 1);
+        CHECK(r.pct_fma_peak() < 110);
+    }
+    const Ran stopped = run(fmt::format("tune --problems {} --db {} --minutes 5 --isa x64", file, db), "timeout --preserve-status -s INT 6");
+    CHECK(stopped.code == 130);
+    CHECK(stopped.out.find("Interrupted") != std::string::npos);
+    CHECK(trials() > 2);
+}
