@@ -103,9 +103,8 @@ double least_median(const std::vector<Result> &all, CacheState cache, bool of_pe
 void compare_with_peers(std::vector<Result> &all) {
     for (Result &r : all) {
         const double sepal = least_median(all, r.cache, false), peer = least_median(all, r.cache, true);
-        if (!r.timed() || sepal == 0 || peer == 0) continue;
-        r.times_best_sepal = r.milliseconds.median / sepal;
-        r.times_best_peer = r.milliseconds.median / peer;
+        if (r.timed() && sepal > 0) r.times_best_sepal = r.milliseconds.median / sepal;
+        if (r.timed() && peer > 0) r.times_best_peer = r.milliseconds.median / peer;
     }
 }
 

@@ -31,7 +31,7 @@ struct Result {
     std::string peer_version, peer_configuration;  // of a peer, in its own words
     bool winograd = false;        // a peer that may compute by Winograd's method
     double relative_error = 0;    // of such a one, as in peer_check.h; 0 where its output equals the reference
-    // This median / the least median of Sepal's kernels, and of the peers, in the same cache state; 0 without both.
+    // This median / the least median of Sepal's kernels, and of the peers, in the same cache state; 0 without one.
     double times_best_sepal = 0, times_best_peer = 0;
     double speedup = 0;         // median of the first timed candidate of the problem in the same cache state / this median
 

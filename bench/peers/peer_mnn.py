@@ -46,4 +46,4 @@ def make(problem, threads):
 
 
 def may_use_winograd(problem):
-    return any(layer.groups == 1 and max(layer.filter.shape[2:]) > 1 and layer.stride == (1, 1) and layer.dilation == (1, 1) for layer in problem.layers)
+    return any(max(layer.filter.shape[2:]) > 1 and layer.stride == (1, 1) and layer.dilation == (1, 1) and not layer.multiplier for layer in problem.layers)
