@@ -9,13 +9,16 @@
 
 namespace sepal {
 
+class Peer;
+
 // One thing to be checked and timed. The variants are not owned and must outlive it.
 struct Candidate {
     ConvProblem problem;
     std::string suite;                // or the problem file
     std::string name;                 // the variant's, or "unfused"
-    const Variant *variant = nullptr; // null only when `unavailable` says why
+    const Variant *variant = nullptr; // null only when `unavailable` says why, or for a peer
     const Variant *second = nullptr;  // unfused depsep: `variant` does its depthwise half, this its pointwise half
+    Peer *peer = nullptr;             // the library that computes it instead of a kernel of Sepal's; not owned
     std::string unavailable;          // why there is nothing to run; empty otherwise
     std::string reproduce;            // the command that measures this again
     std::string published;            // JSON text: figures that others published for the problem; may be empty

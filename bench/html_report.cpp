@@ -56,8 +56,10 @@ HtmlTools find_html_tools(const std::string &python, const std::string &script) 
     return tools;
 }
 
-void write_html(const HtmlTools &tools, const std::string &json_path, const std::string &html_path) {
-    if (run_program({tools.python, tools.script, json_path, html_path}, false) != 0)
+void write_html(const HtmlTools &tools, const std::string &json_path, const std::string &html_path, const std::vector<std::string> &tuning_files) {
+    std::vector<std::string> words = {tools.python, tools.script, json_path, html_path};
+    words.insert(words.end(), tuning_files.begin(), tuning_files.end());
+    if (run_program(words, false) != 0)
         throw BadInput(fmt::format("{}: the report script failed on {}", html_path, json_path));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace sepal {
 
@@ -13,7 +14,8 @@ struct HtmlTools {
 // sentence when one of the two does not exist or the Python lacks matplotlib.
 HtmlTools find_html_tools(const std::string &python, const std::string &script);
 
-// Turns the JSON report into one HTML file, atomically. Throws BadInput when the script fails; it has then told why on stderr.
-void write_html(const HtmlTools &tools, const std::string &json_path, const std::string &html_path);
+// Turns the JSON report into one HTML file, atomically; with the progress of the tuning sessions whose records are in `tuning_files`. Throws BadInput when the script fails; it has then told why on stderr.
+void write_html(const HtmlTools &tools, const std::string &json_path, const std::string &html_path,
+                const std::vector<std::string> &tuning_files = {});
 
 }  // namespace sepal

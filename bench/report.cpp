@@ -44,7 +44,7 @@ Json to_json(const Result &r) {
     j["suite"] = c.suite;
     j["problem"] = c.problem.name;
     j["variant"] = c.name;
-    j["provider"] = "sepal";
+    j["provider"] = r.provider();
     j["threads"] = r.threads;
     j["cache"] = name(r.cache);
     j["median_ms"] = timed_number(r, r.milliseconds.median);
@@ -77,6 +77,12 @@ Json to_json(const Result &r) {
     j["copy_ms"] = timed_number(r, r.copy_ms);
     j["times_copy"] = timed_number(r, r.times_copy());
     j["speedup"] = timed_number(r, r.speedup);
+    j["times_best_sepal"] = r.times_best_sepal > 0 ? timed_number(r, r.times_best_sepal) : Json(nullptr);
+    j["times_best_peer"] = r.times_best_peer > 0 ? timed_number(r, r.times_best_peer) : Json(nullptr);
+    j["peer_version"] = c.peer && !r.peer_version.empty() ? Json(r.peer_version) : Json(nullptr);
+    j["peer_configuration"] = c.peer && !r.peer_configuration.empty() ? Json(r.peer_configuration) : Json(nullptr);
+    j["winograd"] = c.peer ? Json(r.winograd) : Json(nullptr);
+    j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
     j["compile_seconds"] = c.compile_seconds > 0 ? Json(c.compile_seconds) : Json(nullptr);
     j["reproduce"] = c.reproduce;
     j["published"] = c.published.empty() ? Json(nullptr) : Json::parse(c.published);

@@ -15,10 +15,13 @@ namespace sepal {
 extern const char *const flop_convention;
 extern const char *const byte_convention;
 extern const char *const column_legend;
+extern const char *const peer_legend;  // to be added when there are peers
 
 // One result as a flat object. The first fields are a stable interface: "suite", "problem", "variant", "provider", "threads",
 // "cache", "median_ms", "min_ms", "spread_pct", "gflops", "gbps", "pct_fma_peak", "pct_roofline", "bound", "check". Numbers of a
-// result that was not timed are null; so is "bound" and "pct_roofline" without a roofline, and "published" where nothing was.
+// result that was not timed are null; so is "bound" and "pct_roofline" without a roofline, and "published" where nothing was. "provider" is
+// "sepal" or the name of a peer, which is then the "variant" too; "times_best_sepal", "times_best_peer", "peer_version",
+// "peer_configuration", "winograd" and "relative_error" (see Result) are null where they do not apply.
 nlohmann::ordered_json to_json(const Result &result);
 
 // {"machine": {...}, "results": [...], "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command

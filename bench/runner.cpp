@@ -1,8 +1,7 @@
 #include "runner.h"
 
-#include "memory.h"
+#include "entry.h"
 #include "probes.h"
-#include "runtime/plan.h"
 #include "runtime/reference.h"
 #include "threads.h"
 #include "timer.h"
@@ -11,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 namespace sepal {
@@ -21,92 +19,6 @@ constexpr double sample_seconds = 1e-3;  // the least length of a warm sample
 constexpr double slow_seconds = 1.0;     // of one run: beyond it no run is made that is not needed
 constexpr uint32_t data_seed = 1;
 constexpr double float_bytes = sizeof(float);
-
-// A candidate bound to the tensors.
-struct Executable {
-    std::unique_ptr<Plan> first, second;
-    AlignedFloats *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
-
-    Status run(const float *input, float *output) const {
-        if (!second) return first->run(input, output);
-        const Status status = first->run(input, middle->data());
-        return status.ok() ? second->run(middle->data(), output) : status;
-    }
-};
-
-// What is known of one candidate while it is being measured.
-struct Entry {
-    const Candidate *candidate;
-    Executable executable;
-    std::string check, message;
-    double run_seconds = 0;  // of a trial
-    int64_t batch = 1;
-    std::vector<double> warm, cold;  // seconds of one run
-
-    bool alive() const { return check == "passed"; }
-};
-
-std::string why_not(const Candidate &c, const Cpu &cpu) {
-    if (!c.unavailable.empty()) return c.unavailable;
-    const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
-                                                             {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
-    for (const auto &[variant, problem] : parts) {
-        if (!variant) continue;
-        if (!variant->kernel) return fmt::format("{} was not built: {}", variant->name, variant->error);
-        if (!cpu.runs(variant->isa)) return fmt::format("this CPU does not run {}", name(variant->isa));
-        if (const std::string why = variant->refuses(problem); !why.empty()) return fmt::format("{} {}", variant->name, why);
-    }
-    return {};
-}
-
-Status bind(Executable &e, const Candidate &c, const Tensors &tensors, AlignedFloats &middle) {
-    Status status;
-    if (!c.second) {
-        e.first = Plan::create(c.problem, *c.variant, tensors.weights(), status);
-        return status;
-    }
-    const Weights all = tensors.weights();
-    Weights depthwise, pointwise;
-    depthwise.filter = all.filter;
-    depthwise.bias = all.mid_bias;
-    pointwise.filter = all.pointwise_filter;
-    pointwise.bias = all.bias;
-    e.first = Plan::create(c.problem.depthwise_half(), *c.variant, depthwise, status);
-    if (status.ok()) e.second = Plan::create(c.problem.pointwise_half(), *c.second, pointwise, status);
-    e.middle = &middle;
-    return status;
-}
-
-// Runs and checks; a trial of the time comes with it.
-void check(Entry &e, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &output) {
-    // An element that is not written stays NaN and fails the check.
-    std::fill_n(output.data(), output.size(), std::numeric_limits<float>::quiet_NaN());
-    const double start = now();
-    const Status status = e.executable.run(input.data(), output.data());
-    e.run_seconds = now() - start;
-    e.check = "failed";
-    if (!status.ok()) {
-        e.message = status.message;
-        return;
-    }
-    const CheckResult result = check_output(tensors, output.data());
-    e.message = result.message;
-    if (result.passed) e.check = "passed";
-}
-
-// Mean seconds of `batch` runs in a row; nothing, and the entry failed, when a run reports an error.
-std::optional<double> time_runs(Entry &e, int64_t batch, const AlignedFloats &input, AlignedFloats &output) {
-    const double start = now();
-    for (int64_t i = 0; i < batch; i++) {
-        const Status status = e.executable.run(input.data(), output.data());
-        if (!status.ok()) {
-            e.check = "failed";
-            e.message = status.message;
-            return std::nullopt;
-        }
-    }
-    return (now() - start) / double(batch);
-}
 
 // How many runs last as long as a sample should, by a trial that is doubled.
 template <typename Run>
@@ -119,15 +31,19 @@ int64_t choose_batch(const Run &run) {
 
 void measure_candidate(Entry &e, bool stays_in_cache, Evictor &evictor, const AlignedFloats &input, AlignedFloats &output) {
     const bool slow = e.run_seconds > slow_seconds;
+    if (e.candidate->peer) {
+        if (const auto t = time_runs(e, e.batch, !slow || stays_in_cache, input, output)) e.warm.push_back(*t);
+        return;
+    }
     const bool cold = !slow || int(e.cold.size()) < least_cold_samples;
     if (cold) {
         evictor.evict();
-        if (const auto t = time_runs(e, 1, input, output)) e.cold.push_back(*t);
+        if (const auto t = time_runs(e, 1, false, input, output)) e.cold.push_back(*t);
     }
     // The cold run warms a slow kernel up; tensors that no cache holds need no warming up.
-    if (e.alive() && (!slow || (!cold && stays_in_cache))) time_runs(e, 1, input, output);
+    if (e.alive() && (!slow || (!cold && stays_in_cache))) time_runs(e, 1, false, input, output);
     if (!e.alive()) return;
-    if (const auto t = time_runs(e, e.batch, input, output)) e.warm.push_back(*t);
+    if (const auto t = time_runs(e, e.batch, false, input, output)) e.warm.push_back(*t);
 }
 
 int64_t last_level_capacity(const Machine &machine) {
@@ -167,11 +83,28 @@ void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &
     r.flops = c.problem.flops();
     r.bytes = c.bytes();
     r.fma_gflops = probes.peak(options.cpu.best);
-    r.isa_gflops = probes.peak(c.variant->isa);
+    r.isa_gflops = probes.peak(c.variant ? c.variant->isa : options.cpu.best);
     r.copy_ms = 1e3 * summarise(warm ? probes.copy_warm : probes.copy_cold).median;
     if (const auto roof = roofline(machine, options.threads, r.fma_gflops, r.flops, r.bytes, r.cache)) {
         r.roofline_ms = 1e3 * roof->seconds;
         r.bound = roof->bound;
+    }
+}
+
+// The least median of those timed in the same cache state; 0 without one.
+double least_median(const std::vector<Result> &all, CacheState cache, bool of_peers) {
+    double least = 0;
+    for (const Result &r : all)
+        if (r.timed() && r.cache == cache && bool(r.candidate.peer) == of_peers && (least == 0 || r.milliseconds.median < least))
+            least = r.milliseconds.median;
+    return least;
+}
+
+void compare_with_peers(std::vector<Result> &all) {
+    for (Result &r : all) {
+        const double sepal = least_median(all, r.cache, false), peer = least_median(all, r.cache, true);
+        if (r.timed() && sepal > 0) r.times_best_sepal = r.milliseconds.median / sepal;
+        if (r.timed() && peer > 0) r.times_best_peer = r.milliseconds.median / peer;
     }
 }
 
@@ -187,7 +120,15 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
             r.cache = cache;
             r.check = e.check;
             r.check_message = e.message;
-            if (e.alive()) {
+            if (const Peer *peer = e.candidate->peer) {
+                r.peer_version = peer->version();
+                r.peer_configuration = e.prepared.configuration;
+                r.winograd = e.prepared.winograd;
+                r.relative_error = e.relative_error;
+            }
+            if (e.alive() && e.candidate->peer && cache == CacheState::cold) {
+                r.check = "skipped: peers are measured with warm caches only, for theirs cannot be emptied from outside";
+            } else if (e.alive()) {
                 fill(r, e, probes, machine, options);
                 double &median = first[cache == CacheState::cold];
                 if (median == 0) median = r.milliseconds.median;
@@ -195,6 +136,7 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
             }
             all.push_back(std::move(r));
         }
+    compare_with_peers(all);
     return all;
 }
 
@@ -218,23 +160,12 @@ double estimate_seconds(const ConvProblem &p, int candidates, const Machine &mac
 }
 
 std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, const Machine &machine, const RunnerOptions &options) {
-    std::vector<Entry> entries;
-    for (const Candidate &c : candidates) {
-        Entry e;
-        e.candidate = &c;
-        if (const std::string why = why_not(c, options.cpu); !why.empty()) e.check = "skipped: " + why;
-        entries.push_back(std::move(e));
-    }
+    std::vector<Entry> entries = make_entries(candidates, options.cpu);
     ProbeSamples probes;
     const auto finish = [&] { return results(entries, probes, machine, options); };
     if (candidates.empty()) return {};
     const ConvProblem &problem = candidates.front().problem;
-    const double needed = memory_needed(problem, machine), available = double(available_memory());
-    if (available > 0 && needed > available)
-        for (Entry &e : entries)
-            if (e.check.empty())
-                e.check = fmt::format("skipped: needs {:.2f} GB of memory ({:.0f} bytes), {:.2f} GB ({:.0f} bytes) are available",
-                                      needed / 1e9, needed, available / 1e9, available);
+    skip_beyond_memory(entries, memory_needed(problem, machine), double(available_memory()));
     if (std::none_of(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty(); })) return finish();
 
     const auto tell = [&](const std::string &what, double fraction) {
@@ -254,16 +185,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
     if (unfused != entries.end()) middle = AlignedFloats(problem.n * problem.p() * problem.q() * problem.mid_channels());
 
-    for (Entry &e : entries) {
-        if (!e.check.empty()) continue;
-        tell(e.candidate->name + ": check", 0);
-        const Status status = bind(e.executable, *e.candidate, *tensors, middle);
-        if (!status.ok()) {
-            e.check = "skipped: " + status.message;
-            continue;
-        }
-        check(e, *tensors, input, output);
-    }
+    check_all(entries, *tensors, input, middle, output, [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
 
     std::vector<Entry *> alive;
@@ -272,10 +194,10 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     if (alive.empty()) return finish();
     for (Entry *e : alive)
         if (e->run_seconds < 10 * sample_seconds)  // the first run is slower than the rest, but not ten times
-            e->batch = choose_batch([&](int64_t batch) { return time_runs(*e, batch, input, output); });
+            e->batch = choose_batch([&](int64_t batch) { return time_runs(*e, batch, false, input, output); });
 
     for (Isa isa : all_isas) {
-        const bool used = std::any_of(alive.begin(), alive.end(), [&](const Entry *e) { return e->candidate->variant->isa == isa; });
+        const bool used = std::any_of(alive.begin(), alive.end(), [&](const Entry *e) { return e->candidate->variant && e->candidate->variant->isa == isa; });
         if (used || isa == options.cpu.best) probes.fma.emplace_back(isa, options.threads);
     }
     probes.fma_gflops.resize(probes.fma.size());
@@ -302,6 +224,8 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
             if (e.alive()) measure_candidate(e, stays_in_cache, evictor, input, output);
         }
     }
+    for (Entry *e : alive)
+        if (e->candidate->peer) e->candidate->peer->release();
     return finish();
 }
 

@@ -28,8 +28,14 @@ struct Result {
     double copy_ms = 0;         // median time of a plain copy of problem.bytes(): half read, half written
     double roofline_ms = 0;     // attainable time; 0 when the machine holds no bandwidth for that thread count
     std::string bound;          // "fma", "L1", "L2", "L3", "dram"; empty when roofline_ms is 0
+    std::string peer_version, peer_configuration;  // of a peer, in its own words
+    bool winograd = false;        // a peer that may compute by Winograd's method
+    double relative_error = 0;    // of such a one, as in peer_check.h; 0 where its output equals the reference
+    // This median / the least median of Sepal's kernels, and of the peers, in the same cache state; 0 without one.
+    double times_best_sepal = 0, times_best_peer = 0;
     double speedup = 0;         // median of the first timed candidate of the problem in the same cache state / this median
 
+    std::string provider() const { return candidate.peer ? candidate.name : "sepal"; }
     bool timed() const { return milliseconds.count > 0; }
     double seconds() const { return milliseconds.median / 1e3; }
     double gflops() const { return flops / seconds() / 1e9; }
@@ -59,6 +65,7 @@ constexpr int least_warm_samples = 5, least_cold_samples = 3, most_samples = 50;
 // All are timed in one process, in rounds. A round runs in turn: a probe of the FMA peak of each ISA involved, a plain copy of as many
 // bytes as the problem's compulsory bytes, cold and warm, and each candidate, cold and warm. Cold: everything it reads and writes is
 // evicted from the caches first. Warm: the run before it was the same candidate's. Samples shorter than a millisecond are batches.
+// Peers take part in the rounds, each in its own process on the same CPUs, which is suspended outside its turn; warm only.
 // Requires 1 <= threads <= allowed_cpus().size(). Throws std::bad_alloc when memory runs out after all.
 std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, const Machine &machine, const RunnerOptions &options);
 

@@ -18,6 +18,10 @@ const char *const column_legend =
     "x copy     median / time of a plain copy that moves the problem's compulsory bytes, in the same cache state\n"
     "speed-up   over the first line of the problem in the same cache state\n";
 
+const char *const peer_legend =
+    "peers      other libraries, each in a process of its own, in turns with the kernels on the same CPUs, warm only; the bracket: their median\n"
+    "           over that of Sepal's fastest kernel, then version and configuration\n";
+
 namespace {
 
 constexpr double noisy_spread_pct = 15;  // samples of an idle machine spread by a few percent
@@ -44,6 +48,15 @@ std::string capacity_text(int64_t bytes) {
 
 std::string rate(const Rate &r) { return r.gbps > 0 ? number(r.gbps) : "-"; }
 
+// " (1.42 x Sepal) 3.2.0, nhwc: brgconv:avx512_core" behind the name of a peer.
+std::string peer_text(const Result &r) {
+    if (!r.candidate.peer || !r.timed()) return {};
+    std::string text = r.times_best_sepal > 0 ? fmt::format(" ({:.2f} x Sepal)", r.times_best_sepal) : "";
+    text += fmt::format(" {}, {}", r.peer_version, r.peer_configuration);
+    if (r.winograd) text += r.relative_error > 0 ? fmt::format(", Winograd, relative error {:.1e}", r.relative_error) : ", may use Winograd";
+    return text;
+}
+
 std::string line(const Result &r) {
     const std::string verdict = r.check.substr(0, r.check.find(':'));
     if (!r.timed()) return fmt::format(columns, "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", verdict, r.candidate.name);
@@ -51,7 +64,29 @@ std::string line(const Result &r) {
     return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct),
                        number(r.problems_per_s()), number(r.gflops()), number(r.gbps()), fmt::format("{:.1f}", r.pct_fma_peak()),
                        roof ? fmt::format("{:.1f}", r.pct_roofline()) : "-", roof ? r.bound : "-", number(r.times_copy()),
-                       number(r.speedup), verdict, r.candidate.name);
+                       number(r.speedup), verdict, r.candidate.name + peer_text(r));
+}
+
+// Sepal's fastest kernel against the fastest peer, and against the fastest one without Winograd's method where that is another.
+std::string verdict_lines(const std::vector<Result> &results) {
+    std::string text;
+    const auto fastest = [&](auto accept) {
+        const Result *best = nullptr;
+        for (const Result &r : results)
+            if (r.timed() && r.cache == CacheState::warm && accept(r) && (!best || r.milliseconds.median < best->milliseconds.median)) best = &r;
+        return best;
+    };
+    const Result *own = fastest([](const Result &r) { return !r.candidate.peer; });
+    const Result *peer = fastest([](const Result &r) { return r.candidate.peer; });
+    const Result *direct = fastest([](const Result &r) { return r.candidate.peer && !r.winograd; });
+    const auto compare = [&](const Result *other, const char *what) {
+        const double ratio = other->milliseconds.median / own->milliseconds.median;
+        text += fmt::format("  {} {}: {} ms; Sepal's fastest kernel {} ms: {}\n", what, other->candidate.name, number(other->milliseconds.median),
+                            number(own->milliseconds.median), ratio >= 1 ? fmt::format("{:.2f} x as fast", ratio) : fmt::format("the peer wins, {:.2f} x as fast", 1 / ratio));
+    };
+    if (own && peer) compare(peer, peer == direct ? "best peer:" : "best peer (may use Winograd):");
+    if (own && direct && direct != peer) compare(direct, "best peer (direct):");
+    return text;
 }
 
 // "V100, f16: per_second 3585, tflops 26.5 (...)" for each published figure, in the words of the suite.
@@ -126,7 +161,7 @@ std::string table_block(const std::vector<Result> &results) {
         else
             text += fmt::format("  {}\n", r.check);
     }
-    return text + published_lines(first.published);
+    return text + verdict_lines(results) + published_lines(first.published);
 }
 
 std::string duration(double seconds) {

@@ -1,6 +1,7 @@
 // sepal bench: checks and measures the variants on a suite or a file of problems.
 #include "bench/html_report.h"
 #include "bench/memory.h"
+#include "bench/peer.h"
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/runner.h"
@@ -13,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
@@ -40,7 +42,7 @@ constexpr double default_seconds = 1.5;
 constexpr const char *unfused_name = "unfused";
 
 struct Options {
-    std::string suite, problems, name = "*", variants, json, csv, html, machine, tuning;
+    std::string suite, problems, name = "*", variants, json, csv, html, machine, tuning, peers, peers_python;
     int threads = 1;
     double seconds = default_seconds;
 };
@@ -58,10 +60,12 @@ std::string exact_glob(const std::string &text) {
     return out;
 }
 
-std::string command_line(const Options &o, const std::string &name, const std::string &variants) {
+std::string command_line(const Options &o, const std::string &name, const std::string &variants, const std::string &peers) {
     std::string line = "sepal bench " + (o.problems.empty() ? "--suite " + word(o.suite) : "--problems " + word(o.problems));
     if (name != "*") line += " --name " + word(name);
     if (!variants.empty()) line += " --variants " + word(variants);
+    if (!peers.empty()) line += " --peers " + word(peers);
+    if (!peers.empty() && !o.peers_python.empty()) line += " --peers-python " + word(o.peers_python);
     line += fmt::format(" --threads {}", o.threads);
     if (!o.tuning.empty()) line += " --tuning " + word(o.tuning);
     if (o.seconds != default_seconds) line += fmt::format(" --seconds {}", o.seconds);
@@ -118,8 +122,11 @@ private:
 // What is to be measured on one problem.
 class Selection {
 public:
-    Selection(const Options &o, const KnobSource &knobs, const Machine &machine, const Cpu &cpu)
-        : o_(o), knobs_(knobs), machine_(machine), cpu_(cpu), kernels_(knobs) {}
+    Selection(const Options &o, const KnobSource &knobs, const Machine &machine, const Cpu &cpu, const PeerTools &tools)
+        : o_(o), knobs_(knobs), machine_(machine), cpu_(cpu), kernels_(knobs) {
+        if (o.peers.empty()) return;
+        for (const std::string &peer : parse_peers(o.peers)) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads));
+    }
 
     // The candidates; without the in-process ones when `compile` is false, for counting.
     std::vector<Candidate> candidates(const ConvProblem &problem, const std::string &published, bool compile,
@@ -133,7 +140,8 @@ public:
         const auto wanted = [&](const std::string &name) { return o_.variants.empty() || matches(o_.variants, name); };
         const auto add = [&](Candidate c, const std::string &name) {
             c.name = name;
-            c.reproduce = command_line(o_, exact_glob(problem.name), exact_glob(name));
+            c.reproduce = c.peer ? command_line(o_, exact_glob(problem.name), o_.variants, c.peer->name())
+                                 : command_line(o_, exact_glob(problem.name), exact_glob(name), "");
             all.push_back(std::move(c));
         };
 
@@ -168,6 +176,11 @@ public:
             if (!c.variant || !c.second) c.unavailable = "there is no hand-written variant for its halves";
             add(c, unfused_name);
         }
+        for (const auto &peer : peers_) {
+            Candidate c = common;
+            c.peer = peer.get();
+            add(c, peer->name());
+        }
         return all;
     }
 
@@ -193,6 +206,7 @@ private:
     const Machine &machine_;
     const Cpu &cpu_;
     InProcessKernels kernels_;
+    std::vector<std::unique_ptr<Peer>> peers_;
 };
 
 Machine get_machine(const Options &o, Progress &progress) {
@@ -219,12 +233,14 @@ Machine get_machine(const Options &o, Progress &progress) {
 }
 
 void write_outputs(const Options &o, const HtmlTools &tools, const Machine &machine, const std::vector<Result> &results, const ProblemSet &set) {
-    RunDescription run{command_line(o, o.name, o.variants), utc_date(), set.title, set.description};
+    RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
     const std::string json = report_json(machine, results, run).dump(2) + "\n";
     if (!o.json.empty()) write_file(o.json, {json});
     if (!o.csv.empty()) write_file(o.csv, {report_csv(results)});
     if (o.html.empty()) return;
-    if (!o.json.empty()) return write_html(tools, o.json, o.html);
+    std::vector<std::string> tuning;
+    if (!o.tuning.empty()) tuning.push_back(o.tuning);
+    if (!o.json.empty()) return write_html(tools, o.json, o.html, tuning);
     std::string folder = std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp";
     std::string temporary = folder + "/sepal.XXXXXX";
     const int file = mkstemp(temporary.data());
@@ -232,7 +248,7 @@ void write_outputs(const Options &o, const HtmlTools &tools, const Machine &mach
     close(file);
     try {
         write_file(temporary, {json});
-        write_html(tools, temporary, o.html);
+        write_html(tools, temporary, o.html, tuning);
     } catch (...) {
         unlink(temporary.c_str());
         throw;
@@ -274,6 +290,14 @@ int bench(const Options &o) {
     if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
 
     const KnobSource knobs(o.tuning, o.threads);
+    PeerTools peer_tools;
+    if (!o.peers.empty()) {
+        (void)parse_peers(o.peers);
+        peer_tools = find_peer_tools(o.peers_python);
+    } else if (!o.peers_python.empty()) {
+        throw BadInput("--peers-python is given without --peers; --peers all measures all of them");
+    }
+
     RunnerOptions options;
     options.threads = o.threads;
     options.seconds = o.seconds;
@@ -281,16 +305,17 @@ int bench(const Options &o) {
     options.set_num_threads_in_process = set_num_threads_in_process;
     std::optional<Progress> progress(std::in_place, 0);
     const Machine machine = get_machine(o, *progress);
-    Selection selection(o, knobs, machine, cpu);
+    Selection selection(o, knobs, machine, cpu, peer_tools);
     std::vector<int> counts;
     for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
     if (std::all_of(counts.begin(), counts.end(), [](int n) { return n == 0; }))
         throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
 
     fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
-    fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}", machine_table(machine, o.threads), flop_convention, byte_convention, column_legend);
+    fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}{}", machine_table(machine, o.threads), flop_convention, byte_convention, column_legend,
+               o.peers.empty() ? "" : peer_legend);
     const double total = print_estimate(set, counts, machine, options);
-    fmt::print("To reproduce a line: {} --name PROBLEM --variants VARIANT\n\n{}", command_line(o, "*", ""), table_header());
+    fmt::print("To reproduce a line: {} --name PROBLEM --variants VARIANT\n\n{}", command_line(o, "*", "", ""), table_header());
     std::fflush(stdout);
 
     progress.emplace(total);
@@ -321,7 +346,7 @@ int bench(const Options &o) {
     write_outputs(o, tools, machine, results, set);
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) fmt::print("written: {}\n", file);
-    return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed"; }) ? exit_check_failed : exit_ok;
+    return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed" && !r.candidate.peer; }) ? exit_check_failed : exit_ok;
 }
 
 }  // namespace
@@ -334,6 +359,9 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     command->add_option("--name", o->name, "Only problems whose names match this pattern");
     command->add_option("--variants", o->variants, "Only variants whose names match this pattern (\"unfused\": depthwise, then pointwise); "
                                                    "default: hand-written and autoscheduled ones of the best ISA");
+    command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}", fmt::join(peer_names(), ", ")) +
+                                                 "; tools/peers.sh installs them");
+    command->add_option("--peers-python", o->peers_python, "The Python that has them (default: $SEPAL_PEERS_PYTHON, or build/peers/bin/python3 of the sources)");
     command->add_option("--threads", o->threads, "Threads that the kernels use")->capture_default_str();
     command->add_option("--json", o->json, "Write the results to this file as JSON");
     command->add_option("--csv", o->csv, "Write the results to this file as CSV");

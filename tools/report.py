@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""report.py RESULTS.json OUT.html: the JSON of `sepal bench` as one self-contained HTML page with plots.
+"""report.py RESULTS.json OUT.html [TUNING.jsonl ...]: the JSON of `sepal bench` as one self-contained HTML page with plots; with the
+progress of the tuning sessions whose records the other files hold.
 
 Exit status 2, with one sentence on stderr, when the input is unusable or the output cannot be written."""
 
@@ -11,6 +12,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # this folder is part of the sources
+from report_peers import is_own, is_peer, peers_plot, read_tuning, tuning_section, verdict
 from report_plots import bars, best, fused_plot, label, number, problems, roofline_plot, sweep_plot, timed
 
 REQUIRED = {"suite": str, "problem": str, "variant": str, "provider": str, "threads": int, "cache": str, "check": str}
@@ -109,16 +111,21 @@ def machine_section(machine):
 
 
 def headline(rows):
+    peers = any(is_peer(r) for r in rows)
     lines = []
     for problem in problems(rows):
-        row = best(rows, problem)
+        row = best(rows, problem, accept=is_own)
         if row is None:
             why = next(r["check"] for r in rows if r["problem"] == problem)
-            lines.append([problem, (f'<span class="skip wrap">{esc(why)}</span>',)] + ["–"] * 6)
+            lines.append([problem, (f'<span class="skip wrap">{esc(why)}</span>',)] + ["–"] * (9 if peers else 6))
             continue
         lines.append([problem, label(row), number(row["median_ms"]), number(row.get("images_per_s")), number(row["gflops"]), percent(row["pct_fma_peak"]),
                       percent(row["pct_roofline"]) + (f" ({row['bound']})" if row.get("bound") else ""), number(row.get("times_copy"), 3)])
-    return table(["problem", "fastest kernel", "median ms", "images/s", "GFLOP/s", "% FMA peak", "% roofline (bound)", "× plain copy"], lines, (0, 1))
+        if peers:
+            peer = best(rows, problem, accept=is_peer)
+            lines[-1] += [label(peer), number(peer["median_ms"]), f"{peer['median_ms'] / row['median_ms']:.2f}"] if peer else ["–"] * 3
+    head = ["problem", "Sepal's fastest kernel", "median ms", "images/s", "GFLOP/s", "% FMA peak", "% roofline (bound)", "× plain copy"]
+    return table(head + (["fastest peer", "its median ms", "peer / Sepal"] if peers else []), lines, (0, 1, 8))
 
 
 def published_section(rows):
@@ -129,7 +136,7 @@ def published_section(rows):
         if not figures:
             continue
         lines.append(problem)
-        row = best(rows, problem)
+        row = best(rows, problem, accept=is_own)
         if row:
             lines.append(["measured here: " + label(row), row.get("dtype", "f32"), number(row.get("images_per_s")), number(row["gflops"] / 1000, 3), "FLOPs", percent(row["pct_fma_peak"]), ""])
         for f in (f for f in figures if isinstance(f, dict)):
@@ -157,7 +164,13 @@ def all_rows(rows):
             if i == 0 or (r["provider"], r["variant"]) != (group[i - 1]["provider"], group[i - 1]["variant"]):
                 names = [r["variant"]] if len(r.get("kernels") or []) < 2 else [r["variant"] + ":"] + r["kernels"]
                 note = f", compiled in process in {number(r['compile_seconds'], 2)} s" if r.get("compile_seconds") else ""
-                lines.append((f"{esc(r['provider']) + ' ' if r['provider'] != 'sepal' else ''}" + " ".join(f"<code>{esc(n)}</code>" for n in names) + note,))
+                if is_peer(r):
+                    details = [r[key] for key in ("peer_version", "peer_configuration") if r.get(key)]
+                    if r.get("winograd"):
+                        details.append("Winograd allowed" + (f", relative error {r['relative_error']:.1e}" if r.get("relative_error") else ""))
+                    lines.append((f"<strong>{esc(r['provider'])}</strong> " + esc("; ".join(details)),))
+                else:
+                    lines.append((" ".join(f"<code>{esc(n)}</code>" for n in names) + note,))
             css = {"passed": "ok", "failed": "bad"}.get(r["check"], "skip")
             verdict = r["check"] + (f": {r['check_message']}" if r.get("check_message") else "")
             if not timed(r) and r["cache"] == "cold":
@@ -168,7 +181,7 @@ def all_rows(rows):
     return table(head, lines, (0, 13))
 
 
-def page(data):
+def page(data, tuning=((), ())):
     machine, rows = data["machine"], data["results"]
     for r in rows:
         for key in NUMBERS:
@@ -182,13 +195,18 @@ def page(data):
     out = [f"<h1>{esc(title)}</h1>", f"<p>{esc(data.get('description', ''))}</p>" if data.get("description") else "",
            f"<p class=muted>{esc(data.get('date', ''))} · {esc(machine.get('cpu', ''))} · {threads} thread{'s' if threads != 1 else ''} · {counted}.</p>",
            f"<p>Made by <code>{esc(data['command'])}</code></p>" if data.get("command") else "",
-           "<h2>The fastest kernel for each problem</h2>", headline(rows),
+           verdict(rows), "<h2>The fastest kernel for each problem</h2>", headline(rows),
            "<p class=muted>Warm caches. 100 % of the roofline means: as fast as this machine's measured peaks allow for this arithmetic and this compulsory traffic; "
            "the bound says which of the two roofs it is, arithmetic (fma) or a level of memory.</p>",
            "<h2>The machine</h2>", machine_section(machine)]
+    beside = peers_plot(rows)
+    if beside:
+        out.insert(out.index("<h2>The machine</h2>"), "<h2>Sepal against each library</h2>" + figure(beside, "Every library's median time over that of Sepal's fastest kernel for the "
+                   "same problem, on the same cores, in turns, each in its own best configuration with filters packed beforehand; the fastest has a dark rim, squares may compute "
+                   "by Winograd's method."))
     roof = roofline_plot(machine, rows, threads)
     if roof:
-        out += ["<h2>Roofline</h2>", figure(roof, "A point is a kernel: filled with warm caches, hollow with cold ones. The further up, the faster; nothing should lie above the horizontal line "
+        out += ["<h2>Roofline</h2>", figure(roof, "A point is a kernel: filled with warm caches, hollow with cold ones; a × is another library. The further up, the faster; nothing should lie above the horizontal line "
                 "(arithmetic) or above the slanted line of the memory its data come from. The lines are measured, not data-sheet figures.")]
     if warm:
         with_roof = [r for r in warm if r["pct_roofline"] is not None]
@@ -203,7 +221,7 @@ def page(data):
     sweep = sweep_plot(rows)
     if sweep:
         out += ["<h2>Channel sweep</h2>", figure(sweep, "The fastest kernel at each number of channels.")]
-    out += [published_section(rows), "<h2>All results</h2>", all_rows(rows), "<h2>How to read and repeat this</h2><dl>",
+    out += [tuning_section(*tuning), published_section(rows), "<h2>All results</h2>", all_rows(rows), "<h2>How to read and repeat this</h2><dl>",
             f"<dt>FLOPs</dt><dd>{esc(conventions.get('flops', 'not stated by the results file'))}</dd>", f"<dt>Bytes</dt><dd>{esc(conventions.get('bytes', 'not stated by the results file'))}</dd>",
             "<dt>warm, cold</dt><dd>Warm: the run before was the same kernel's. Cold: tensors and filters were evicted from all caches before each run.</dd>",
             "<dt>median, spread</dt><dd>Of samples taken in turns with all other kernels of the problem, in one process; the spread is the interquartile range in percent of the median.</dd>",
@@ -212,6 +230,9 @@ def page(data):
             "the smallest cache that does when warm, DRAM when cold.</dd>",
             "<dt>× copy</dt><dd>Median / time of a plain copy that moves the problem's compulsory bytes (half read, half written), in the same cache state and run.</dd>",
             "<dt>speed-up</dt><dd>Over the first timed kernel of the problem in the same cache state.</dd>",
+            "<dt>other libraries</dt><dd>Each runs in a process of its own, suspended outside its turn; its time is taken there around runs on the same memory, after a warm-up, and "
+            "includes the call from Python. Warm caches only. A library that may use Winograd's method is compared within a tolerance and its largest relative error is told; all "
+            "others must equal the reference." "</dd>" if any(is_peer(r) for r in rows) else "",
             "<dt>check</dt><dd>Every kernel's output was compared with a double-precision reference before it was timed.</dd></dl>"]
     commands = list(dict.fromkeys(r["reproduce"] for r in rows if isinstance(r.get("reproduce"), str) and r["reproduce"]))
     if commands:
@@ -236,16 +257,20 @@ def write(path, text):
 
 
 def main(arguments):
-    if len(arguments) != 2:
-        raise BadInput(f"usage: report.py RESULTS.json OUT.html; {len(arguments)} arguments were given")
+    if len(arguments) < 2:
+        raise BadInput(f"usage: report.py RESULTS.json OUT.html [TUNING.jsonl ...]; {len(arguments)} arguments were given")
     data = load(arguments[0])
+    try:
+        tuning = read_tuning(arguments[2:])
+    except OSError as e:
+        raise BadInput(f"{e.filename}: cannot be read: {e.strerror}")
     try:
         import matplotlib
     except ImportError:
         raise BadInput("this Python has no matplotlib; it is among the packages of requirements.txt")
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sepal", "font.family": "sans-serif", "font.size": 10, "axes.edgecolor": "#888"})
-    write(arguments[1], page(data))
+    write(arguments[1], page(data, tuning))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import re
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 COLOURS = {"hand": "#0072B2", "hand, any shape": "#56B4E9", "unfused": "#E69F00", "adams2019": "#009E73", "mullapudi2016": "#CC79A7",
            "li2018": "#D55E00", "reference": "#999999", "tuned": "#000000"}
+PEER_COLOURS = {"oneDNN": "#0072B2", "XNNPACK": "#D55E00", "ONNXRuntime": "#009E73", "OpenVINO": "#CC79A7", "PyTorch": "#E69F00", "TensorFlow": "#8C564B",
+                "ncnn": "#56B4E9", "MNN": "#6A3D9A"}
 PROBLEM_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A3D9A", "#8C564B", "#444444", "#B2B200"]
 
 
@@ -23,6 +25,8 @@ def number(v, digits=4):
 
 def kind(row):
     """What sort of kernel a row is: the colour and the short name in plots."""
+    if row["provider"] != "sepal":
+        return row["provider"]
     if row["variant"] == "unfused":
         return "unfused"
     if row.get("scheduler") == "hand" and row.get("specialised") is False:
@@ -34,8 +38,12 @@ def label(row):
     """A short name that tells apart what stands in one plot."""
     text = kind(row)
     if row["provider"] != "sepal":
-        return f"{row['provider']} {row['variant']}"
+        return row["provider"] + (" (Winograd)" if row.get("winograd") else "")
     return text + (f", {row['isa']}" if row.get("isa") and text != "unfused" else "")
+
+
+def colour_of(row):
+    return COLOURS.get(kind(row), "#777") if row["provider"] == "sepal" else PEER_COLOURS.get(row["provider"], "#777")
 
 
 def timed(row):
@@ -92,10 +100,14 @@ def roofline_plot(machine, rows, threads):
     names = problems(shown)
     for i, problem in enumerate(names):
         colour = PROBLEM_COLOURS[i % len(PROBLEM_COLOURS)]
+        peers = [r for r in shown if r["problem"] == problem and r["provider"] != "sepal"]
+        axes.scatter([r["intensity"] for r in peers], [r["gflops"] for r in peers], s=26, marker="x", zorder=2, color=colour, linewidths=1.1)
         for cache in ("warm", "cold"):
-            points = [r for r in shown if r["problem"] == problem and r["cache"] == cache]
+            points = [r for r in shown if r["problem"] == problem and r["cache"] == cache and r["provider"] == "sepal"]
             axes.scatter([r["intensity"] for r in points], [r["gflops"] for r in points], s=34, marker="o" if i < len(PROBLEM_COLOURS) else "s", zorder=3,
                          facecolors=colour if cache == "warm" else "white", edgecolors=colour, linewidths=1.3, label=problem if cache == "warm" else None)
+    if any(r["provider"] != "sepal" for r in shown):
+        axes.scatter([], [], s=26, marker="x", color="#444", label="×: other libraries, warm")
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, top * 1.7), xlabel="FLOP per compulsory byte", ylabel="GFLOP/s")
     tidy(axes)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5)
@@ -113,7 +125,7 @@ def bars(rows, value, xlabel, limit=None, mark=None):
         axes.text(0, y - 0.85, problem, fontweight="bold", fontsize=9, va="center")
         for row in group:
             v = value(row)
-            axes.barh(y, v, height=0.78, color=COLOURS.get(kind(row), "#777"))
+            axes.barh(y, v, height=0.78, color=colour_of(row), hatch=None if row["provider"] == "sepal" else "////", edgecolor="white", linewidth=0)
             axes.text(v, y, " " + number(v, 3), va="center", fontsize=8.5)
             ticks.append(y)
             names.append(label(row))
@@ -131,12 +143,12 @@ def bars(rows, value, xlabel, limit=None, mark=None):
     return svg(figure, f"Bar chart: {xlabel}")
 
 
-def sweep_points(rows):
-    """{op: [(channels, row)]} of problems named <op>.c<number>, the fastest kernel of each."""
+def sweep_points(rows, accept):
+    """{op: [(channels, row)]} of problems named <op>.c<number>, the fastest of the rows accepted for each."""
     lines = {}
     for problem in problems(rows):
         match = re.fullmatch(r"(.+)\.c(\d+)", problem)
-        row = best(rows, problem, accept=lambda r: r["variant"] != "unfused") if match else None
+        row = best(rows, problem, accept=accept) if match else None
         if row:
             lines.setdefault(match[1], []).append((int(match[2]), row))
     return {op: sorted(points, key=lambda p: p[0]) for op, points in lines.items() if len(points) > 1}
@@ -144,15 +156,20 @@ def sweep_points(rows):
 
 def sweep_plot(rows):
     import matplotlib.pyplot as plt
-    lines = sweep_points(rows)
+    lines = sweep_points(rows, lambda r: r["provider"] == "sepal" and r["variant"] != "unfused")
     if not lines:
         return ""
+    peers = sweep_points(rows, lambda r: r["provider"] != "sepal" and not r.get("winograd"))
     figure, (rate, share) = plt.subplots(1, 2, figsize=(11, 4.2), gridspec_kw={"wspace": 0.28})
     for i, (op, points) in enumerate(lines.items()):
         c = [p[0] for p in points]
         style = {"color": PROBLEM_COLOURS[i], "marker": "os^D"[i % 4], "label": op}
         rate.plot(c, [p[1]["median_ms"] for p in points], **style)
         share.plot(c, [p[1]["pct_fma_peak"] for p in points], **style)
+        if op in peers:
+            style = {"color": PROBLEM_COLOURS[i], "marker": "x", "linestyle": "--", "linewidth": 1, "label": f"{op}, best direct peer"}
+            rate.plot([p[0] for p in peers[op]], [p[1]["median_ms"] for p in peers[op]], **style)
+            share.plot([p[0] for p in peers[op]], [p[1]["pct_fma_peak"] for p in peers[op]], **style)
     for axes, ylabel in ((rate, "median ms, warm"), (share, "% of FMA peak")):
         axes.set_xscale("log", base=2)
         channels = sorted({p[0] for points in lines.values() for p in points})

@@ -1,0 +1,154 @@
+#include "entry.h"
+
+#include "timer.h"
+#include "tools/bad_input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace sepal {
+
+Status Executable::run(const float *input, float *output) const {
+    if (!second) return first->run(input, output);
+    const Status status = first->run(input, middle->data());
+    return status.ok() ? second->run(middle->data(), output) : status;
+}
+
+namespace {
+
+std::string why_not(const Candidate &c, const Cpu &cpu) {
+    if (!c.unavailable.empty()) return c.unavailable;
+    const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
+                                                             {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
+    for (const auto &[variant, problem] : parts) {
+        if (!variant) continue;
+        if (!variant->kernel) return fmt::format("{} was not built: {}", variant->name, variant->error);
+        if (!cpu.runs(variant->isa)) return fmt::format("this CPU does not run {}", name(variant->isa));
+        if (const std::string why = variant->refuses(problem); !why.empty()) return fmt::format("{} {}", variant->name, why);
+    }
+    return {};
+}
+
+Status bind(Executable &e, const Candidate &c, const Tensors &tensors, AlignedFloats &middle) {
+    Status status;
+    if (!c.second) {
+        e.first = Plan::create(c.problem, *c.variant, tensors.weights(), status);
+        return status;
+    }
+    const Weights all = tensors.weights();
+    Weights depthwise, pointwise;
+    depthwise.filter = all.filter;
+    depthwise.bias = all.mid_bias;
+    pointwise.filter = all.pointwise_filter;
+    pointwise.bias = all.bias;
+    e.first = Plan::create(c.problem.depthwise_half(), *c.variant, depthwise, status);
+    if (status.ok()) e.second = Plan::create(c.problem.pointwise_half(), *c.second, pointwise, status);
+    e.middle = &middle;
+    return status;
+}
+
+// Runs and checks; a trial of the time comes with it.
+void check(Entry &e, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &output) {
+    // An element that is not written stays NaN and fails the check.
+    std::fill_n(output.data(), output.size(), std::numeric_limits<float>::quiet_NaN());
+    const double start = now();
+    const Status status = e.executable.run(input.data(), output.data());
+    e.run_seconds = now() - start;
+    e.check = "failed";
+    if (!status.ok()) {
+        e.message = status.message;
+        return;
+    }
+    const CheckResult result = check_output(tensors, output.data());
+    e.message = result.message;
+    if (result.passed) e.check = "passed";
+}
+
+void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedFloats &output) {
+    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
+    e.prepared = result.prepared;
+    e.relative_error = result.relative_error;
+    e.check = result.check;
+    e.message = result.message;
+    e.run_seconds = result.run_seconds;
+}
+
+std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB ({:.0f} bytes)", bytes / 1e9, bytes); }
+
+}  // namespace
+
+std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Cpu &cpu) {
+    std::vector<Entry> entries;
+    for (const Candidate &c : candidates) {
+        Entry e;
+        e.candidate = &c;
+        if (const std::string why = why_not(c, cpu); !why.empty()) e.check = "skipped: " + why;
+        entries.push_back(std::move(e));
+    }
+    return entries;
+}
+
+void skip_beyond_memory(std::vector<Entry> &entries, double needed, double available) {
+    double all = needed;
+    for (Entry &e : entries) {
+        if (!e.check.empty() || available <= 0) continue;
+        const double own = e.candidate->peer ? peer_memory(e.candidate->problem) : 0;
+        if (all + own > available)
+            e.check = fmt::format("skipped: needs {} of memory, {} are available", gigabytes(all + own), gigabytes(available));
+        else
+            all += own;
+    }
+}
+
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &middle, AlignedFloats &output,
+               const std::function<void(const std::string &)> &tell) {
+    std::optional<PeerFiles> files;
+    std::string no_files;
+    if (std::any_of(entries.begin(), entries.end(), [](const Entry &e) { return e.candidate->peer && e.check.empty(); })) {
+        try {
+            files.emplace(tensors);
+        } catch (const BadInput &error) {
+            no_files = error.what();
+        }
+    }
+    for (Entry &e : entries) {
+        if (!e.check.empty()) continue;
+        tell(e.candidate->name + ": check");
+        if (e.candidate->peer) {
+            if (files)
+                check_peer(e, tensors, *files, output);
+            else
+                e.check = "skipped: " + no_files;
+            continue;
+        }
+        const Status status = bind(e.executable, *e.candidate, tensors, middle);
+        if (status.ok())
+            check(e, tensors, input, output);
+        else
+            e.check = "skipped: " + status.message;
+    }
+}
+
+std::optional<double> time_runs(Entry &e, int64_t batch, bool warm_up, const AlignedFloats &input, AlignedFloats &output) {
+    if (e.candidate->peer) {
+        std::string why;
+        const std::optional<double> seconds = e.candidate->peer->seconds(batch, warm_up, why);
+        // Its check had passed; that it cannot go on is no wrong result.
+        if (!seconds) e.check = "skipped: " + why;
+        return seconds;
+    }
+    const double start = now();
+    for (int64_t i = 0; i < batch; i++) {
+        const Status status = e.executable.run(input.data(), output.data());
+        if (!status.ok()) {
+            e.check = "failed";
+            e.message = status.message;
+            return std::nullopt;
+        }
+    }
+    return (now() - start) / double(batch);
+}
+
+}  // namespace sepal

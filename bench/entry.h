@@ -1,0 +1,54 @@
+// Entry: what the runner knows of one candidate while it is being checked and timed.
+#pragma once
+
+#include "candidates.h"
+#include "memory.h"
+#include "peer_check.h"
+#include "runtime/plan.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sepal {
+
+// A kernel of Sepal's, or the unfused pair, bound to its filters.
+struct Executable {
+    std::unique_ptr<Plan> first, second;
+    AlignedFloats *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
+
+    Status run(const float *input, float *output) const;
+};
+
+struct Entry {
+    const Candidate *candidate = nullptr;
+    Executable executable;    // of a kernel of Sepal's
+    Peer::Prepared prepared;  // of a peer's
+    double relative_error = 0;
+    std::string check, message;  // as in Result; empty while it is not known
+    double run_seconds = 0;      // of a trial
+    int64_t batch = 1;
+    std::vector<double> warm, cold;  // seconds of one run
+
+    bool alive() const { return check == "passed"; }
+};
+
+// One entry for each candidate; those that cannot run here are skipped with the reason.
+std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Cpu &cpu);
+
+// Skips entries that need more memory than there is: all when the runner's own `needed` bytes do not fit in `available` (0: not known),
+// else as many peers as do not fit beside that and each other, for all of them hold the problem at the same time.
+void skip_beyond_memory(std::vector<Entry> &entries, double needed, double available);
+
+// Makes every kernel and peer ready that can be, runs it once and checks what it computed. `middle` holds what an unfused pair needs.
+// `tell` is told what is under way.
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &middle, AlignedFloats &output,
+               const std::function<void(const std::string &what)> &tell);
+
+// Mean seconds of `batch` runs in a row. Nothing when a run reports an error, which fails the entry, or when a peer does, which skips
+// it. warm_up is for a peer: at least one untimed run before.
+std::optional<double> time_runs(Entry &entry, int64_t batch, bool warm_up, const AlignedFloats &input, AlignedFloats &output);
+
+}  // namespace sepal
