@@ -3,10 +3,10 @@
 set(kernel_table ${CMAKE_SOURCE_DIR}/schedules/variants.json)
 set(kernel_dir ${CMAKE_BINARY_DIR}/kernels)
 set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.cpp
-    ${CMAKE_SOURCE_DIR}/schedules/tiling.cpp ${problem_file_sources}
+    ${CMAKE_SOURCE_DIR}/schedules/schedule_check.cpp ${CMAKE_SOURCE_DIR}/schedules/tiling.cpp ${problem_file_sources}
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
-    ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h)
+    ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h)
 
 # A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
 set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)

@@ -1,5 +1,6 @@
 #include "kernel_spec.h"
 
+#include "schedules/schedule_check.h"
 #include "tools/command.h"
 #include "tools/problem_file.h"
 
@@ -144,6 +145,13 @@ struct Row {
         return out;
     }
 
+    // Refuses knobs that the hand-written schedule cannot keep to; what the row leaves out is derived first.
+    void check_knobs(Operator op, Isa isa, const std::string &scheduler, const std::optional<ConvProblem> &problem) const {
+        if (scheduler != "hand") return;
+        const std::string why = why_not_valid(derive(schedule(), op, isa, problem), op, isa);
+        if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
+    }
+
     // {"r": 3, "c": ">= 64"}
     std::vector<Condition> conditions() const {
         std::vector<Condition> out;
@@ -217,12 +225,14 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         for (Isa isa : row.isas()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (!item.contains("suite")) {
+                row.check_knobs(op, isa, scheduler, std::nullopt);
                 add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
                 continue;
             }
             if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
                 if (problem.op != op) continue;
+                row.check_knobs(op, isa, scheduler, problem);
                 KernelSpec spec = specialise(problem, isa, scheduler, row.schedule());
                 spec.suite = row.text("suite");
                 add(row, spec);
