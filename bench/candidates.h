@@ -18,6 +18,7 @@ struct Candidate {
     const Variant *second = nullptr;  // unfused depsep: `variant` does its depthwise half, this its pointwise half
     std::string unavailable;          // why there is nothing to run; empty otherwise
     std::string reproduce;            // the command that measures this again
+    int64_t occurs = 0;               // how often the network has the problem as a layer; 0: it is not part of a network
     std::string published;            // JSON text: figures that others published for the problem; may be empty
     double compile_seconds = 0;       // of a kernel compiled in process; 0 when it was compiled ahead of time
 
