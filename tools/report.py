@@ -121,6 +121,15 @@ def headline(rows):
     return table(["problem", "fastest kernel", "median ms", "images/s", "GFLOP/s", "% FMA peak", "% roofline (bound)", "× plain copy"], lines, (0, 1))
 
 
+def network_section(totals):
+    if not isinstance(totals, list) or not totals:
+        return ""
+    lines = [[f"{t['choice']} kernel of each problem", t["cache"], number(t["ms"]), number(t["gflops"]), percent(t["pct_fma_peak"]), percent(t["pct_roofline"]), t["layers"]] for t in totals]
+    missing = totals[0].get("missing")
+    return ("<h2>The network</h2>" + table(["each problem as often as it occurs", "cache", "ms", "GFLOP/s", "% FMA peak", "% roofline", "convolutions"], lines, (0, 1)) +
+            (f"<p class=muted>Not in the total, since no kernel was timed: {esc(', '.join(missing))}.</p>" if missing else ""))
+
+
 def published_section(rows):
     lines = []
     sources = []
@@ -185,7 +194,7 @@ def page(data):
            "<h2>The fastest kernel for each problem</h2>", headline(rows),
            "<p class=muted>Warm caches. 100 % of the roofline means: as fast as this machine's measured peaks allow for this arithmetic and this compulsory traffic; "
            "the bound says which of the two roofs it is, arithmetic (fma) or a level of memory.</p>",
-           "<h2>The machine</h2>", machine_section(machine)]
+           network_section(data.get("network")), "<h2>The machine</h2>", machine_section(machine)]
     roof = roofline_plot(machine, rows, threads)
     if roof:
         out += ["<h2>Roofline</h2>", figure(roof, "A point is a kernel: filled with warm caches, hollow with cold ones. The further up, the faster; nothing should lie above the horizontal line "
