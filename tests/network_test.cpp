@@ -5,6 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <sstream>
+
 using namespace sepal;
 using Catch::Matchers::Contains;
 
@@ -106,4 +109,30 @@ TEST_CASE("a network's total in the table, JSON and CSV", "[network]") {
     CHECK(j["ms"].get<double>() == Approx(0.17));
     CHECK(csv_columns(totals.at(1))["median_ms"].get<double>() == Approx(0.17));
     CHECK(csv_columns(totals.at(1))["occurs"] == 4);
+}
+
+TEST_CASE("reports of a network end with its totals, other reports have none", "[network]") {
+    const auto lines = [](const std::vector<Result> &results) {
+        std::vector<std::string> out;
+        std::istringstream text(report_csv(results));
+        for (std::string line; std::getline(text, line);) out.push_back(line);
+        return out;
+    };
+    const std::vector<std::string> all = lines(two_layers());
+    REQUIRE(all.size() == 1 + 8 + 4);
+    // Commas outside quotes.
+    const auto separators = [](const std::string &line) {
+        bool quoted = false;
+        return std::count_if(line.begin(), line.end(), [&](char c) { return c == '"' ? (quoted = !quoted, false) : c == ',' && !quoted; });
+    };
+    for (const std::string &line : all) CHECK(separators(line) == separators(all[0]));
+    CHECK(all[9].rfind("net,(total),first of each problem,sepal,2,warm,0.22", 0) == 0);
+    CHECK(report_json({}, two_layers(), {})["network"].size() == 4);
+    CHECK(report_json({}, two_layers(), {})["results"][4]["occurs"] == 3);
+
+    std::vector<Result> plain = two_layers();
+    for (Result &r : plain) r.candidate.occurs = 0;
+    CHECK(lines(plain).size() == 1 + 8);
+    CHECK(report_json({}, plain, {})["network"].empty());
+    CHECK(report_json({}, plain, {})["results"][4]["occurs"].is_null());
 }
