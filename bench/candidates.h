@@ -21,6 +21,7 @@ struct Candidate {
     Peer *peer = nullptr;             // the library that computes it instead of a kernel of Sepal's; not owned
     std::string unavailable;          // why there is nothing to run; empty otherwise
     std::string reproduce;            // the command that measures this again
+    int64_t occurs = 0;               // how often the network has the problem as a layer; 0: it is not part of a network
     std::string published;            // JSON text: figures that others published for the problem; may be empty
     double compile_seconds = 0;       // of a kernel compiled in process; 0 when it was compiled ahead of time
 

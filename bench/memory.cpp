@@ -5,11 +5,9 @@
 
 #include <cpuid.h>
 #include <immintrin.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <fstream>
-#include <new>
 #include <string>
 
 namespace sepal {
@@ -34,14 +32,6 @@ void flush(const char *p, const char *end) {
 }
 
 }  // namespace
-
-AlignedFloats::AlignedFloats(int64_t elements, bool huge_pages) : elements_(elements) {
-    const size_t alignment = huge_pages ? size_t(2) << 20 : cache_line;
-    const size_t bytes = (size_t(std::max<int64_t>(elements, 1)) * sizeof(float) + alignment - 1) / alignment * alignment;
-    data_.reset(static_cast<float *>(std::aligned_alloc(alignment, bytes)));
-    if (!data_) throw std::bad_alloc();
-    if (huge_pages) (void)madvise(data_.get(), bytes, MADV_HUGEPAGE);  // advice: where refused, small pages serve
-}
 
 int64_t available_memory() {
     std::ifstream file("/proc/meminfo");

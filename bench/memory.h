@@ -1,31 +1,12 @@
-// Memory for measurements: aligned arrays, how much there is, and emptying the caches.
+// Memory for measurements: how much there is, and emptying the caches.
 #pragma once
 
+#include "runtime/aligned.h"
+
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <vector>
 
 namespace sepal {
-
-// `elements` f32 aligned to 64 bytes (so that a vector never straddles a cache line), or to 2 MiB and advised to be backed by
-// huge pages. Contents undefined until written. Owns its memory; throws std::bad_alloc.
-class AlignedFloats {
-public:
-    AlignedFloats() = default;
-    explicit AlignedFloats(int64_t elements, bool huge_pages = false);
-    float *data() { return data_.get(); }
-    const float *data() const { return data_.get(); }
-    int64_t size() const { return elements_; }
-    int64_t bytes() const { return elements_ * int64_t(sizeof(float)); }
-
-private:
-    struct Free {
-        void operator()(float *p) const { std::free(p); }
-    };
-    std::unique_ptr<float[], Free> data_;
-    int64_t elements_ = 0;
-};
 
 // Bytes that can be allocated without swapping: MemAvailable of /proc/meminfo; 0 when it cannot be read.
 int64_t available_memory();

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "network.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -84,6 +86,7 @@ Json to_json(const Result &r) {
     j["winograd"] = c.peer ? Json(r.winograd) : Json(nullptr);
     j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
     j["compile_seconds"] = c.compile_seconds > 0 ? Json(c.compile_seconds) : Json(nullptr);
+    j["occurs"] = c.occurs > 0 ? Json(c.occurs) : Json(nullptr);
     j["reproduce"] = c.reproduce;
     j["published"] = c.published.empty() ? Json(nullptr) : Json::parse(c.published);
     return j;
@@ -94,6 +97,8 @@ Json report_json(const Machine &machine, const std::vector<Result> &results, con
     j["machine"] = to_json(machine);
     j["results"] = Json::array();
     for (const Result &r : results) j["results"].push_back(to_json(r));
+    j["network"] = Json::array();
+    for (const NetworkTotal &t : network_totals(results)) j["network"].push_back(to_json(t));
     j["conventions"] = {{"flops", flop_convention}, {"bytes", byte_convention}};
     j["title"] = run.title;
     j["description"] = run.description;
@@ -112,6 +117,12 @@ std::string report_csv(const std::vector<Result> &results) {
             line += (header == key ? "" : ",") + csv_field(value);
         }
         if (text.empty()) text = header + "\r\n";
+        text += line + "\r\n";
+    }
+    for (const NetworkTotal &t : network_totals(results)) {
+        const Json columns = to_json(results.front()), sum = csv_columns(t);
+        std::string line;
+        for (const auto &[key, value] : columns.items()) line += (key == "suite" ? "" : ",") + csv_field(sum.value(key, Json(nullptr)));
         text += line + "\r\n";
     }
     return text;

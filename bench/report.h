@@ -24,14 +24,15 @@ extern const char *const peer_legend;  // to be added when there are peers
 // "peer_configuration", "winograd" and "relative_error" (see Result) are null where they do not apply.
 nlohmann::ordered_json to_json(const Result &result);
 
-// {"machine": {...}, "results": [...], "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
+// {"machine": {...}, "results": [...], "network": [...] (totals of network.h, empty without a network), "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
 // line; `date`: of the run, ISO 8601.
 struct RunDescription {
     std::string command, date, title, description;
 };
 nlohmann::ordered_json report_json(const Machine &machine, const std::vector<Result> &results, const RunDescription &run);
 
-// The same fields as a table (RFC 4180, comma, one header line). "published" is JSON text.
+// The same fields as a table (RFC 4180, comma, one header line). "published" is JSON text. After the results of a network come
+// lines for its totals, with "problem" "(total)".
 std::string report_csv(const std::vector<Result> &results);
 
 // Several lines that end with a newline. Peaks of one and of `threads` threads, or all that were measured when it is 0.

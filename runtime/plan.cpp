@@ -1,11 +1,11 @@
 #include "plan.h"
 
+#include "aligned.h"
 #include "kernel_error.h"
 
 #include <HalideRuntime.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <vector>
@@ -14,20 +14,6 @@ namespace sepal {
 namespace {
 
 void on_kernel_error(void *, const char *message) { record_kernel_error(message); }
-
-// Memory aligned to a cache line, so that packed panels never straddle one.
-struct FreeDeleter {
-    void operator()(void *p) const { std::free(p); }
-};
-using AlignedFloats = std::unique_ptr<float[], FreeDeleter>;
-
-AlignedFloats allocate(int64_t elements) {
-    const size_t bytes = (size_t(elements) * sizeof(float) + 63) / 64 * 64;
-    void *p = std::aligned_alloc(64, std::max<size_t>(bytes, 64));
-    if (!p) throw std::bad_alloc();
-    std::memset(p, 0, bytes);
-    return AlignedFloats(static_cast<float *>(p));
-}
 
 int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
@@ -55,11 +41,11 @@ void describe(Descriptor &d, float *host, std::initializer_list<int64_t> extents
 // which a kernel streams it.
 AlignedFloats pack_filter(const float *filter, int64_t groups, int64_t k, int64_t taps, int64_t c, int64_t panel) {
     const int64_t panels = (k + panel - 1) / panel;
-    AlignedFloats packed = allocate(groups * panels * taps * c * panel);
+    AlignedFloats packed = AlignedFloats::zeros(groups * panels * taps * c * panel);
     for (int64_t g = 0; g < groups; g++)
         for (int64_t ki = 0; ki < k; ki++) {
             const float *from = filter + (g * k + ki) * taps * c;
-            float *to = packed.get() + ((g * panels + ki / panel) * taps * c) * panel + ki % panel;
+            float *to = packed.data() + ((g * panels + ki / panel) * taps * c) * panel + ki % panel;
             for (int64_t i = 0; i < taps * c; i++) to[i * panel] = from[i];
         }
     return packed;
@@ -68,14 +54,14 @@ AlignedFloats pack_filter(const float *filter, int64_t groups, int64_t k, int64_
 // [groups * k] -> [groups][k rounded up to whole panels], zeros where there is no bias.
 AlignedFloats pack_bias(const float *bias, int64_t groups, int64_t k, int64_t panel) {
     const int64_t padded = round_up(k, panel);
-    AlignedFloats packed = allocate(groups * padded);
-    for (int64_t g = 0; bias && g < groups; g++) std::memcpy(packed.get() + g * padded, bias + g * k, size_t(k) * sizeof(float));
+    AlignedFloats packed = AlignedFloats::zeros(groups * padded);
+    for (int64_t g = 0; bias && g < groups; g++) std::memcpy(packed.data() + g * padded, bias + g * k, size_t(k) * sizeof(float));
     return packed;
 }
 
 AlignedFloats copy(const float *from, int64_t elements) {
-    AlignedFloats to = allocate(elements);
-    if (from) std::memcpy(to.get(), from, size_t(elements) * sizeof(float));
+    AlignedFloats to = AlignedFloats::zeros(elements);
+    if (from) std::memcpy(to.data(), from, size_t(elements) * sizeof(float));
     return to;
 }
 
@@ -97,7 +83,7 @@ struct Plan::Contents {
         for (int64_t e : extents) elements *= e;
         packed_bytes += elements * int64_t(sizeof(float));
         constants.emplace_back();
-        describe(constants.back(), memory.get(), extents);
+        describe(constants.back(), memory.data(), extents);
         packed.push_back(std::move(memory));
     }
     void bind(const Weights &weights);

@@ -119,8 +119,29 @@ TEST_CASE("fields with a bad value are named, with what was found and what is al
         {with("name", "7"), {"problems[0]", "\"name\"", "7"}},
         {with("name", "\"\""), {"problems[0]", "\"name\""}},
         {with("name", "\"a\\nb\""), {"problems[0]", "\"name\"", "control"}},
+        {with("occurs", "0"), {"problems[0]", "\"a\"", "\"occurs\"", "is 0", "1 to 1000000"}},
+        {with("occurs", "-2"), {"\"occurs\"", "is -2", "1 to 1000000"}},
+        {with("occurs", "1000001"), {"\"occurs\"", "1000001", "1 to 1000000"}},
+        {with("occurs", "18446744073709551615"), {"\"occurs\"", "18446744073709551615", "1 to 1000000"}},
+        {with("occurs", "1.5"), {"\"occurs\"", "1.5", "integer"}},
+        {with("occurs", "\"2\""), {"\"occurs\"", "is \"2\"", "integer"}},
+        {with("occurs", "null"), {"\"occurs\"", "null", "integer"}},
     };
     for (const BadCase &bad : cases) check_bad(bad);
+}
+
+TEST_CASE("problems that say how often they occur make a network", "[problem_file]") {
+    const auto parse = [](const std::string &problems) { return parse_problem_set("{\"problems\": [" + problems + "]}", "p.json"); };
+    const std::string plain = R"({"name": "p", "op": "pointwise", "h": 1, "w": 1, "c": 2, "k": 3})";
+    const std::string thrice = R"({"name": "q", "op": "pointwise", "h": 1, "w": 1, "c": 2, "k": 3, "occurs": 3})";
+    CHECK(parse(plain).occurs == std::vector<int64_t>{1});
+    CHECK(!parse(plain).network);
+    CHECK(parse(plain + "," + thrice).occurs == std::vector<int64_t>{1, 3});
+    CHECK(parse(plain + "," + thrice).network);
+    const TemporaryFolder folder;
+    const std::string file = folder.write("p.json", "{\"problems\": [" + plain + "," + thrice + "]}");
+    CHECK(problems_matching(file, "", "q").occurs == std::vector<int64_t>{3});
+    CHECK(problems_matching(file, "", "p").network);
 }
 
 TEST_CASE("files with a bad form are refused", "[problem_file]") {
@@ -171,6 +192,7 @@ TEST_CASE("the suites are part of the program", "[problem_file]") {
         CHECK(set.suite == name);
         CHECK(!set.title.empty());
         CHECK(set.published.size() == set.problems.size());
+        CHECK(set.occurs.size() == set.problems.size());
     }
     for (const char *name : {"microbenchmark", "channel_sweep", "halide_questions"}) CHECK(names.count(name) == 1);
     const ProblemSet micro = load_suite("microbenchmark");

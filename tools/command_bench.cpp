@@ -1,6 +1,7 @@
 // sepal bench: checks and measures the variants on a suite or a file of problems.
 #include "bench/html_report.h"
 #include "bench/memory.h"
+#include "bench/network.h"
 #include "bench/peer.h"
 #include "bench/progress.h"
 #include "bench/report.h"
@@ -330,6 +331,7 @@ int bench(const Options &o) {
             std::fflush(stdout);
         };
         std::vector<Candidate> candidates = selection.candidates(problem, set.published[i], true, tell);
+        for (Candidate &c : candidates) c.occurs = set.network ? set.occurs[i] : 0;
         std::vector<Result> block;
         try {
             block = run_candidates(candidates, machine, options);
@@ -343,6 +345,7 @@ int bench(const Options &o) {
         std::fflush(stdout);
         results.insert(results.end(), block.begin(), block.end());
     }
+    fmt::print("{}", network_text(network_totals(results)));
     write_outputs(o, tools, machine, results, set);
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) fmt::print("written: {}\n", file);

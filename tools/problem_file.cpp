@@ -27,7 +27,8 @@ constexpr std::string_view set_keys[] = {"problems", "suite", "title", "descript
 constexpr std::string_view problem_keys[] = {
     "name",     "op",  "n",      "h",          "w",     "c",      "k",    "r",        "s",          "stride",
     "dilation", "pad", "groups", "multiplier", "dtype", "layout", "bias", "mid_bias", "activation", "mid_activation",
-    "published"};
+    "published", "occurs"};
+constexpr int64_t most_occurrences = 1000000;
 
 template<typename Keys>
 std::string listed(const Keys &keys) {
@@ -78,6 +79,13 @@ public:
         return value.get<int64_t>();
     }
     int64_t integer(const char *field) const { return integer(field, require(field, "an integer")); }
+    int64_t integer_from_to(const char *field, int64_t least, int64_t most) const {
+        const std::string allowed = fmt::format("an integer from {} to {}", least, most);
+        const json &value = require(field, allowed);
+        const bool fits = value.is_number_integer() && value >= least && value <= most;
+        if (!fits) fail(field, value, allowed);
+        return value.get<int64_t>();
+    }
     void optional_integer(const char *field, int64_t &to) const {
         if (has(field)) to = integer(field);
     }
@@ -147,7 +155,8 @@ void read_padding(const Reader &reader, ConvProblem &p) {
     }
 }
 
-ConvProblem read_problem(const json &object, const std::string &file_label, size_t index) {
+// `occurs` stays as it is where the problem does not say it.
+ConvProblem read_problem(const json &object, const std::string &file_label, size_t index, std::optional<int64_t> &occurs) {
     std::string where = fmt::format("{}: problems[{}]", file_label, index);
     if (!object.is_object()) throw BadInput(fmt::format("{}: is {}; allowed: an object", where, describe(object)));
     ConvProblem p;
@@ -177,6 +186,7 @@ ConvProblem read_problem(const json &object, const std::string &file_label, size
     reader.optional_bool("mid_bias", p.mid.bias);
     reader.optional_named("activation", p.out.activation, activation_from_name, activation_names());
     reader.optional_named("mid_activation", p.mid.activation, activation_from_name, activation_names());
+    if (reader.has("occurs")) occurs = reader.integer_from_to("occurs", 1, most_occurrences);
     if (std::string why = p.validate(); !why.empty()) reader.fail(why);
     return p;
 }
@@ -196,7 +206,10 @@ ProblemSet parse_problem_set(const std::string &json_text, const std::string &fi
     if (!problems.is_array() || problems.empty()) reader.fail("problems", problems, "an array of one problem or more");
     std::set<std::string> names;
     for (size_t i = 0; i < problems.size(); i++) {
-        set.problems.push_back(read_problem(problems[i], file_label, i));
+        std::optional<int64_t> occurs;
+        set.problems.push_back(read_problem(problems[i], file_label, i, occurs));
+        set.occurs.push_back(occurs.value_or(1));
+        set.network |= occurs.has_value();
         const std::string &name = set.problems.back().name;
         if (!names.insert(name).second)
             throw BadInput(

@@ -128,6 +128,15 @@ def headline(rows):
     return table(head + (["fastest peer", "its median ms", "peer / Sepal"] if peers else []), lines, (0, 1, 8))
 
 
+def network_section(totals):
+    if not isinstance(totals, list) or not totals:
+        return ""
+    lines = [[f"{t['choice']} kernel of each problem", t["cache"], number(t["ms"]), number(t["gflops"]), percent(t["pct_fma_peak"]), percent(t["pct_roofline"]), t["layers"]] for t in totals]
+    missing = totals[0].get("missing")
+    return ("<h2>The network</h2>" + table(["each problem as often as it occurs", "cache", "ms", "GFLOP/s", "% FMA peak", "% roofline", "convolutions"], lines, (0, 1)) +
+            (f"<p class=muted>Not in the total, since no kernel was timed: {esc(', '.join(missing))}.</p>" if missing else ""))
+
+
 def published_section(rows):
     lines = []
     sources = []
@@ -198,7 +207,7 @@ def page(data, tuning=((), ())):
            verdict(rows), "<h2>The fastest kernel for each problem</h2>", headline(rows),
            "<p class=muted>Warm caches. 100 % of the roofline means: as fast as this machine's measured peaks allow for this arithmetic and this compulsory traffic; "
            "the bound says which of the two roofs it is, arithmetic (fma) or a level of memory.</p>",
-           "<h2>The machine</h2>", machine_section(machine)]
+           network_section(data.get("network")), "<h2>The machine</h2>", machine_section(machine)]
     beside = peers_plot(rows)
     if beside:
         out.insert(out.index("<h2>The machine</h2>"), "<h2>Sepal against each library</h2>" + figure(beside, "Every library's median time over that of Sepal's fastest kernel for the "

@@ -22,12 +22,14 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
     ProblemSet some = all;
     some.problems.clear();
     some.published.clear();
+    some.occurs.clear();
     std::string names;
     for (size_t i = 0; i < all.problems.size(); i++) {
         names += (names.empty() ? "" : ", ") + all.problems[i].name;
         if (!matches(glob, all.problems[i].name)) continue;
         some.problems.push_back(all.problems[i]);
         some.published.push_back(all.published[i]);
+        some.occurs.push_back(all.occurs[i]);
     }
     if (names.size() > 400) names = names.substr(0, 400) + "...";
     if (some.problems.empty())

@@ -15,7 +15,7 @@ bool matches(const std::string &glob, const std::string &text);
 // Those of the registry whose names match, in its order. Throws BadInput when there is none.
 std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob);
 
-// The problems (and what was published for them) of the file or of the suite, whichever is not empty, whose names match. Throws
+// The problems (with all that the set holds beside them) of the file or of the suite, whichever is not empty, whose names match. Throws
 // BadInput when none does.
 ProblemSet problems_matching(const std::string &file, const std::string &suite, const std::string &glob);
 

@@ -6,6 +6,7 @@ set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_
     ${problem_file_sources} ${tuning_record_sources}
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
+    ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h
     ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h
     ${CMAKE_SOURCE_DIR}/runtime/problem.h)
 

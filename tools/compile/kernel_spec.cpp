@@ -1,5 +1,6 @@
 #include "kernel_spec.h"
 
+#include "schedules/schedule_check.h"
 #include "tools/command.h"
 #include "tools/problem_file.h"
 
@@ -153,6 +154,13 @@ struct Row {
         return out;
     }
 
+    // Refuses knobs that the hand-written schedule cannot keep to; what the row leaves out is derived first.
+    void check_knobs(Operator op, Isa isa, const std::string &scheduler, const std::optional<ConvProblem> &problem) const {
+        if (scheduler != "hand") return;
+        const std::string why = why_not_valid(derive(schedule(), op, isa, problem), op, isa);
+        if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
+    }
+
     // {"r": 3, "c": ">= 64"}
     std::vector<Condition> conditions() const {
         std::vector<Condition> out;
@@ -240,6 +248,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         for (Isa isa : row.isas()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (!item.contains("suite")) {
+                row.check_knobs(op, isa, scheduler, std::nullopt);
                 add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
                 continue;
             }
@@ -248,6 +257,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 if (problem.op != op) continue;
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
                 if (tuned && !record) continue;
+                if (!tuned) row.check_knobs(op, isa, scheduler, problem);
                 KernelSpec spec = specialise(problem, isa, scheduler, tuned ? record->schedule : row.schedule());
                 spec.suite = row.text("suite");
                 if (const Condition *broken = tuned ? broken_condition(spec, problem) : nullptr) {

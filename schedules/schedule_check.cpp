@@ -1,0 +1,71 @@
+#include "schedule_check.h"
+
+#include <fmt/format.h>
+
+namespace sepal {
+namespace {
+
+constexpr int most_lanes = 64;          // four registers of avx512
+constexpr int most_unrolled = 64;       // copies of a loop's body
+constexpr int most_of_an_axis = 65536;  // pixels, rows, channels of a block; the planner allows no more for any knob
+
+int registers_of_a_vector(const Schedule &s, Isa isa) { return (s.lanes + lanes_f32(isa) - 1) / lanes_f32(isa); }
+
+int depthwise_registers(const Schedule &s, int64_t q_tile, Isa isa) {
+    return int((q_tile * s.p_tile + 2) * registers_of_a_vector(s, isa));
+}
+
+struct Range {
+    int Schedule::*member;
+    int least, most;
+};
+
+std::string out_of_range(const Schedule &s, Operator op) {
+    const bool depthwise = op == Operator::depthwise, has_taps = depthwise || op == Operator::depsep;
+    // What an operator does not use may be 0.
+    const Range ranges[] = {{&Schedule::lanes, 1, most_lanes},
+                            {&Schedule::k_vectors, 1, depthwise ? 1 : most_unrolled},
+                            {&Schedule::q_tile, 1, most_unrolled},
+                            {&Schedule::p_tile, has_taps ? 1 : 0, most_unrolled},
+                            {&Schedule::q_strip, 1, most_of_an_axis},
+                            {&Schedule::p_strip, 1, most_of_an_axis},
+                            {&Schedule::c_block, 0, most_of_an_axis},
+                            {&Schedule::c_unroll, depthwise ? 0 : 1, most_unrolled}};
+    for (const Range &r : ranges)
+        for (const Knob &knob : knobs)
+            if (knob.member == r.member && (s.*r.member < r.least || s.*r.member > r.most))
+                return fmt::format("knob \"{}\" is {}; allowed for {}: {} to {}", knob.name, s.*r.member, name(op), r.least, r.most);
+    return {};
+}
+
+}  // namespace
+
+int registers_needed(const Schedule &s, Operator op, Isa isa) {
+    if (op == Operator::depthwise) return depthwise_registers(s, s.q_tile, isa);
+    const int vectors = s.k_vectors * s.q_tile + s.k_vectors;
+    const int products = isa == Isa::x64 ? registers_of_a_vector(s, isa) : 0;
+    return vectors * registers_of_a_vector(s, isa) + products + 1;
+}
+
+int depthwise_half_registers(const Schedule &s, Isa isa) { return depthwise_registers(s, depthwise_q_tile, isa); }
+
+std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
+    if (std::string why = out_of_range(s, op); !why.empty()) return why;
+    if ((s.lanes & (s.lanes - 1)) != 0) return fmt::format("knob \"lanes\" is {}; allowed: a power of two up to {}", s.lanes, most_lanes);
+    if (s.q_strip % s.q_tile != 0)
+        return fmt::format("knob \"q_strip\" is {}; allowed: a multiple of q_tile, which is {}", s.q_strip, s.q_tile);
+    if (s.c_block > 0 && s.c_unroll > 0 && s.c_block % s.c_unroll != 0)
+        return fmt::format("knob \"c_block\" is {}; allowed: 0 or a multiple of c_unroll, which is {}", s.c_block, s.c_unroll);
+    const int registers = vector_registers(isa);
+    if (const int needed = registers_needed(s, op, isa); needed > registers)
+        return fmt::format("knob \"q_tile\" is {}, which with {} takes {} vector registers of {} lanes; allowed: {}, as many as {} has", s.q_tile,
+                           op == Operator::depthwise ? fmt::format("p_tile {}", s.p_tile) : fmt::format("k_vectors {} of {} lanes", s.k_vectors, s.lanes),
+                           needed, lanes_f32(isa), registers, name(isa));
+    if (op != Operator::depsep) return {};
+    if (const int needed = depthwise_half_registers(s, isa); needed > registers)
+        return fmt::format("knob \"p_tile\" is {}, which in the depthwise half takes {} vector registers; allowed: {}, as many as {} has", s.p_tile,
+                           needed, registers, name(isa));
+    return {};
+}
+
+}  // namespace sepal

@@ -1,0 +1,25 @@
+// What a schedule may be: the limits that the hand-written schedules need, checked before anything is compiled.
+#pragma once
+
+#include "schedule.h"
+
+#include <string>
+
+namespace sepal {
+
+// Vector registers that the innermost loop keeps at once, by what the x86 schedules stage:
+//   conv2d, pointwise, depsep: k_vectors * q_tile accumulators, k_vectors vectors of the filter, one broadcast input value
+//                              (x64, which has no fused multiply-add: and one product)
+//   depthwise:                 q_tile * p_tile accumulators, one vector of input, one tap
+// A vector of more lanes than a register has takes several. `schedule` is complete, as derive() makes it.
+int registers_needed(const Schedule &schedule, Operator op, Isa isa);
+
+// The same for the depthwise half of depsep: depthwise_q_tile * p_tile accumulators.
+int depthwise_half_registers(const Schedule &schedule, Isa isa);
+
+// One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what
+// its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to
+// code that spills or recomputes.
+std::string why_not_valid(const Schedule &schedule, Operator op, Isa isa);
+
+}  // namespace sepal

@@ -1,0 +1,122 @@
+// Which schedules are refused, before anything is compiled, and in which words.
+#include "catch.h"
+#include "schedules/schedule_check.h"
+#include "support.h"
+#include "tools/compile/kernel_spec.h"
+
+using namespace sepal;
+using Catch::Matchers::Contains;
+using Catch::Matchers::Equals;
+
+namespace {
+
+Schedule derived(Operator op, Isa isa) { return derive({}, op, isa, std::nullopt); }
+
+Schedule with(Schedule s, int Schedule::*knob, int value) {
+    s.*knob = value;
+    return s;
+}
+
+constexpr Operator all_operators[] = {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep};
+
+}  // namespace
+
+TEST_CASE("derived schedules are valid for every ISA, for any shape and for every problem of the suites", "[schedule]") {
+    int checked = 0;
+    for (Isa isa : all_isas) {
+        for (Operator op : all_operators) {
+            INFO(name(op) << " " << name(isa));
+            CHECK_THAT(why_not_valid(derived(op, isa), op, isa), Equals(""));
+        }
+        for (const std::string &suite : suite_names())
+            for (const ConvProblem &p : load_suite(suite).problems) {
+                INFO(p.name << " " << name(isa));
+                CHECK_THAT(why_not_valid(derive({}, p.op, isa, p), p.op, isa), Equals(""));
+                checked++;
+            }
+    }
+    CHECK(checked > 300);
+}
+
+TEST_CASE("registers are counted as the schedules stage them", "[schedule]") {
+    Schedule s = derived(Operator::conv2d, Isa::avx512);
+    s.k_vectors = 2;
+    s.q_tile = 14;
+    CHECK(registers_needed(s, Operator::conv2d, Isa::avx512) == 31);  // 28 accumulators, 2 of the filter, 1 of the input
+    CHECK(registers_needed(with(s, &Schedule::lanes, 32), Operator::conv2d, Isa::avx512) == 61);
+    s.lanes = 4;
+    s.q_tile = 4;
+    CHECK(registers_needed(s, Operator::conv2d, Isa::x64) == 12);  // 8 + 2 + 1 and the product
+    Schedule d = derived(Operator::depthwise, Isa::avx2);
+    d.q_tile = 7;
+    d.p_tile = 2;
+    CHECK(registers_needed(d, Operator::depthwise, Isa::avx2) == 16);
+    CHECK(depthwise_half_registers(d, Isa::avx2) == 2 * depthwise_q_tile + 2);
+}
+
+TEST_CASE("the widest tile that fits is allowed, the next is not", "[schedule]") {
+    const struct {
+        Operator op;
+        Isa isa;
+        int k_vectors, widest;
+    } cases[] = {{Operator::conv2d, Isa::avx512, 2, 14}, {Operator::pointwise, Isa::avx512, 1, 30}, {Operator::depsep, Isa::avx2, 2, 6},
+                 {Operator::conv2d, Isa::avx2, 3, 4},    {Operator::pointwise, Isa::x64, 2, 6}};
+    for (const auto &c : cases) {
+        Schedule s = derived(c.op, c.isa);
+        s.k_vectors = c.k_vectors;
+        s.q_tile = s.q_strip = c.widest;
+        INFO(name(c.op) << " " << name(c.isa));
+        CHECK_THAT(why_not_valid(s, c.op, c.isa), Equals(""));
+        s.q_tile = s.q_strip = c.widest + 1;
+        CHECK_THAT(why_not_valid(s, c.op, c.isa), Contains("\"q_tile\" is " + std::to_string(c.widest + 1)) && Contains("vector registers"));
+    }
+}
+
+TEST_CASE("knobs out of their range or no multiple are named, with what was found and what is allowed", "[schedule]") {
+    const struct {
+        Operator op;
+        int Schedule::*knob;
+        int value;
+        const char *found, *allowed;
+    } cases[] = {
+        {Operator::conv2d, &Schedule::lanes, 12, "\"lanes\" is 12", "power of two"},
+        {Operator::conv2d, &Schedule::lanes, 128, "\"lanes\" is 128", "1 to 64"},
+        {Operator::conv2d, &Schedule::lanes, 0, "\"lanes\" is 0", "1 to 64"},
+        {Operator::depthwise, &Schedule::k_vectors, 2, "\"k_vectors\" is 2", "depthwise: 1 to 1"},
+        {Operator::pointwise, &Schedule::q_tile, 0, "\"q_tile\" is 0", "1 to"},
+        {Operator::conv2d, &Schedule::q_tile, -1, "\"q_tile\" is -1", "1 to"},
+        {Operator::depsep, &Schedule::p_tile, 0, "\"p_tile\" is 0", "1 to"},
+        {Operator::depsep, &Schedule::p_tile, 5, "\"p_tile\" is 5", "depthwise half takes 37 vector registers"},
+        {Operator::depthwise, &Schedule::p_tile, 5, "p_tile 5", "takes 37 vector registers"},
+        {Operator::conv2d, &Schedule::q_strip, 15, "\"q_strip\" is 15", "multiple of q_tile, which is 14"},
+        {Operator::depsep, &Schedule::q_strip, 13, "\"q_strip\" is 13", "multiple of q_tile, which is 14"},
+        {Operator::pointwise, &Schedule::q_strip, 0, "\"q_strip\" is 0", "1 to 65536"},
+        {Operator::conv2d, &Schedule::p_strip, 0, "\"p_strip\" is 0", "1 to 65536"},
+        {Operator::conv2d, &Schedule::c_block, -4, "\"c_block\" is -4", "0 to 65536"},
+        {Operator::conv2d, &Schedule::c_unroll, 65, "\"c_unroll\" is 65", "1 to 64"},
+    };
+    for (const auto &c : cases) {
+        const std::string why = why_not_valid(with(derived(c.op, Isa::avx512), c.knob, c.value), c.op, Isa::avx512);
+        CHECK_THAT(why, Contains(c.found) && Contains(c.allowed));
+    }
+    Schedule blocks = derived(Operator::conv2d, Isa::avx512);
+    blocks.c_unroll = 4;
+    blocks.c_block = 6;
+    CHECK_THAT(why_not_valid(blocks, Operator::conv2d, Isa::avx512), Contains("\"c_block\" is 6") && Contains("c_unroll, which is 4"));
+    blocks.c_block = 8;
+    CHECK_THAT(why_not_valid(blocks, Operator::conv2d, Isa::avx512), Equals(""));
+}
+
+TEST_CASE("the planner refuses such a row with the table, the row and the knob in one sentence", "[schedule]") {
+    const TemporaryFolder folder;
+    const auto table = [&](const std::string &row) { return folder.write("variants.json", "{\"variants\": [" + row + "]}"); };
+    const std::string good = R"({"op": "conv2d", "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 10, "q_strip": 20}})";
+    CHECK(plan_kernels(table(good), {Isa::avx512}).size() == 1);
+    const std::string bad = R"({"op": "conv2d", "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 10, "q_strip": 25}})";
+    const std::string sentence = bad_input([&] { plan_kernels(table(good + "," + bad), {Isa::avx512}); });
+    CHECK_THAT(sentence, Equals(folder.path("variants.json") + ": variant 1: for avx512: knob \"q_strip\" is 25; allowed: a multiple of q_tile, which is 10"));
+    CHECK(plan_kernels(table(bad), {Isa::avx2}).empty());  // a row for another ISA is not planned
+    const std::string suite = R"({"op": "conv2d", "isa": ["avx512"], "scheduler": "hand", "suite": "halide_questions", "knobs": {"q_tile": 20}})";
+    CHECK_THAT(bad_input([&] { plan_kernels(table(suite), {Isa::avx512}); }),
+               Contains("problem \"conv2d.n5\"") && Contains("\"q_tile\" is 20") && Contains("43 vector registers"));
+}
