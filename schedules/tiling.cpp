@@ -62,6 +62,17 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     return best;
 }
 
+// Whether the filter of a pointwise convolution stays in L2 beside its input and output.
+bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) { return 4 * problem.c * problem.k <= l2_bytes(isa) / 4; }
+
+// Vectors of output channels in a tile. Two make the widest tiles, which load the filter least often. Where that costs nothing, since
+// the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles need 10 loads for 24 multiply-adds.
+int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
+    const int64_t k = problem.k / problem.groups;
+    if (op == Operator::pointwise && isa == Isa::avx512 && k % (4 * lanes) == 0 && pointwise_filter_stays(problem, isa)) return 4;
+    return k <= lanes ? 1 : 2;
+}
+
 void derive_depthwise(Schedule &s, const std::optional<ConvProblem> &problem) {
     // One vector of channels x q_tile pixels x 2 rows: each row of input serves both. On avx512 that is 14 accumulators and 9
     // taps, 36 loads for 126 multiply-adds (3x3).
@@ -73,10 +84,15 @@ void derive_depthwise(Schedule &s, const std::optional<ConvProblem> &problem) {
     set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
 }
 
+// An any-shape kernel's tile and strip: pixels beyond the end of a row are computed and thrown away, slowly, so that both are no wider
+// than the rows of the smallest images of the usual networks.
+constexpr int any_shape_q_tile = 7;
+
 void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.c_unroll, 1);
+    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
+    set(s.c_unroll, problem ? 2 : 1);
     if (!problem) {
-        set(s.q_strip, 2 * s.q_tile);
+        set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
         return;
     }
@@ -93,15 +109,14 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
 }
 
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
-    set(s.c_unroll, problem ? 2 : 1);
+    set(s.c_unroll, problem ? 2 : 1);  // as for conv2d
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);
         return;
     }
     const int64_t l2 = l2_bytes(isa), pixels = problem->n * problem->p() * problem->q();
-    const bool filter_stays = 4 * problem->c * problem->k <= l2 / 4;
+    const bool filter_stays = pointwise_filter_stays(*problem, isa);
     const bool from_afar = 4 * pixels * problem->c > l2;
     // Where the filter stays in L2, few pixels at a time: their loads spread over the work. Where it does not, as many as do.
     set(s.q_strip, filter_stays ? (from_afar ? 1 : 2) * s.q_tile : std::clamp<int64_t>(l2 / 4 / (4 * problem->c * s.q_tile), 1, 16) * s.q_tile);
@@ -110,9 +125,9 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.p_tile, 2);  // of the depthwise half
-    set(s.c_unroll, problem ? 2 : 1);  // as for pointwise
+    set(s.c_unroll, problem ? 2 : 1);  // as for conv2d
     if (!problem) {
-        set(s.q_strip, 2 * s.q_tile);
+        set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
         return;
     }
@@ -136,10 +151,12 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         derive_depthwise(s, problem);
         return s;
     }
-    // Output channels of a group, which one set of panels covers.
-    set(s.k_vectors, problem && problem->k / problem->groups <= s.lanes ? 1 : 2);
+    set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);
     const int widest = widest_q_tile(isa, s.k_vectors);
-    set(s.q_tile, !problem || op == Operator::pointwise ? widest : q_tile_for(problem->q(), widest));
+    if (op == Operator::pointwise)
+        set(s.q_tile, widest);
+    else
+        set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : std::min(widest, any_shape_q_tile));
     switch (op) {
     case Operator::conv2d: derive_conv2d(s, isa, problem); break;
     case Operator::pointwise: derive_pointwise(s, isa, problem); break;
