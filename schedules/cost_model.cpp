@@ -171,12 +171,12 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     const double read_bytes = 4 * strip_rows * strip_columns * (depsep ? double(p.c) : c);
     if (depsep) {
         if (s.p_tile > s.p_strip) return {0, "a depthwise tile higher than the strip"};
-        if (s.p_tile * depthwise_q_tile + 2 > vector_registers(isa)) return {0, "more accumulators than registers"};
+        if (s.p_tile * s.mid_q_tile + 2 > vector_registers(isa)) return {0, "more accumulators than registers"};
         product.source_bytes = 4 * product.strip_pixels * aligned(c, s);
-        const double tiles = ceil_div(s.q_strip, depthwise_q_tile) * ceil_div(s.p_strip, s.p_tile) * ceil_div(c, s.lanes);
-        d.core += strips * tiles * taps_tile_cycles(p, depthwise_q_tile, s.p_tile, isa);
+        const double tiles = ceil_div(s.q_strip, s.mid_q_tile) * ceil_div(s.p_strip, s.p_tile) * ceil_div(c, s.lanes);
+        d.core += strips * tiles * taps_tile_cycles(p, s.mid_q_tile, s.p_tile, isa);
         // The depthwise half's own filter passes through L1 with every row of tiles.
-        d.l2_bytes += strips * (read_bytes + ceil_div(s.q_strip * s.p_strip, depthwise_q_tile * s.p_tile) * 4 * double(p.r * p.s) * c);
+        d.l2_bytes += strips * (read_bytes + ceil_div(s.q_strip * s.p_strip, s.mid_q_tile * s.p_tile) * 4 * double(p.r * p.s) * c);
     } else {
         product.source_bytes = 4 * strip_rows * strip_columns * aligned(c, s);
         d.core += strips * product.source_bytes / copy_bytes_per_cycle;

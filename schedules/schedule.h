@@ -15,6 +15,7 @@ struct Schedule {
     int k_vectors = 0;  // accumulator tile: vectors of output channels ...
     int q_tile = 0;     // ... by output pixels of a row
     int p_tile = 0;     // rows of the accumulator tile of a depthwise convolution or half
+    int mid_q_tile = 0; // pixels of a row in the accumulator tile of depsep's depthwise half
     int q_strip = 0;    // pixels of a row that are worked on while their input (or depthwise half) stays in cache
     int p_strip = 0;    // rows of the same (depthwise: in units of p_tile; pointwise: strips); the unit of parallel work
     int c_block = 0;    // input channels that are summed up before the partial sums go back to memory; 0: all
@@ -28,16 +29,13 @@ struct Knob {
 };
 constexpr Knob knobs[] = {
     {"vl", "lanes", &Schedule::lanes},       {"kv", "k_vectors", &Schedule::k_vectors}, {"tq", "q_tile", &Schedule::q_tile},
-    {"tp", "p_tile", &Schedule::p_tile},     {"sq", "q_strip", &Schedule::q_strip},     {"sp", "p_strip", &Schedule::p_strip},
-    {"cb", "c_block", &Schedule::c_block},   {"uc", "c_unroll", &Schedule::c_unroll},
+    {"tp", "p_tile", &Schedule::p_tile},     {"tm", "mid_q_tile", &Schedule::mid_q_tile}, {"sq", "q_strip", &Schedule::q_strip},
+    {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
 };
 
 // Replaces every knob that is 0 in `set` by the heuristic for the ISA and the problem; without a problem by one that does
 // for any shape. Defined in tiling.cpp, where the resource budgets are.
 Schedule derive(Schedule set, Operator op, Isa isa, const std::optional<ConvProblem> &problem);
-
-// Pixels of a row in the accumulator tile of the depthwise half: of depthwise where q_tile is not set, and of depsep.
-constexpr int depthwise_q_tile = 7;
 
 // Output channels in one packed panel of the filter: the accumulator tile's width; 0 for depthwise.
 inline int panel(const Schedule &s, Operator op) { return op == Operator::depthwise ? 0 : s.lanes * s.k_vectors; }

@@ -27,6 +27,7 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::k_vectors, 1, depthwise ? 1 : most_unrolled},
                             {&Schedule::q_tile, 1, most_unrolled},
                             {&Schedule::p_tile, has_taps ? 1 : 0, most_unrolled},
+                            {&Schedule::mid_q_tile, op == Operator::depsep ? 1 : 0, most_unrolled},
                             {&Schedule::q_strip, 1, most_of_an_axis},
                             {&Schedule::p_strip, 1, most_of_an_axis},
                             {&Schedule::c_block, 0, most_of_an_axis},
@@ -47,7 +48,7 @@ int registers_needed(const Schedule &s, Operator op, Isa isa) {
     return vectors * registers_of_a_vector(s, isa) + products + 1;
 }
 
-int depthwise_half_registers(const Schedule &s, Isa isa) { return depthwise_registers(s, depthwise_q_tile, isa); }
+int depthwise_half_registers(const Schedule &s, Isa isa) { return depthwise_registers(s, s.mid_q_tile, isa); }
 
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     if (std::string why = out_of_range(s, op); !why.empty()) return why;
@@ -63,8 +64,8 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
                            needed, lanes_f32(isa), registers, name(isa));
     if (op != Operator::depsep) return {};
     if (const int needed = depthwise_half_registers(s, isa); needed > registers)
-        return fmt::format("knob \"p_tile\" is {}, which in the depthwise half takes {} vector registers; allowed: {}, as many as {} has", s.p_tile,
-                           needed, registers, name(isa));
+        return fmt::format("knob \"p_tile\" is {}, which with mid_q_tile {} in the depthwise half takes {} vector registers; allowed: {}, as many as {} has",
+                           s.p_tile, s.mid_q_tile, needed, registers, name(isa));
     return {};
 }
 

@@ -14,7 +14,7 @@ namespace sepal {
 // A vector of more lanes than a register has takes several. `schedule` is complete, as derive() makes it.
 int registers_needed(const Schedule &schedule, Operator op, Isa isa);
 
-// The same for the depthwise half of depsep: depthwise_q_tile * p_tile accumulators.
+// The same for the depthwise half of depsep: mid_q_tile * p_tile accumulators.
 int depthwise_half_registers(const Schedule &schedule, Isa isa);
 
 // One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what

@@ -56,7 +56,10 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     std::vector<Axis> axes = {{knob(&Schedule::lanes), false, lane_values(k, isa)},
                               {knob(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (k + 3) / 4))},
                               {knob(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
-    if (p.op == Operator::depsep) axes.push_back({knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
+    if (p.op == Operator::depsep) {
+        axes.push_back({knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
+        axes.push_back({knob(&Schedule::mid_q_tile), false, {1, 7}});  // in the order of memory, or with the taps' loads shared by most pixels
+    }
     axes.push_back({knob(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
     axes.push_back({knob(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});
     if (p.op != Operator::pointwise) axes.push_back({knob(&Schedule::c_block), false, block_values(c)});

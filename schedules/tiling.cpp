@@ -65,20 +65,32 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
 // Whether the filter of a pointwise convolution stays in L2 beside its input and output.
 bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) { return 4 * problem.c * problem.k <= l2_bytes(isa) / 4; }
 
+// Whether input and output of a depsep problem come from and go to memory beyond every cache, while the filter stays in L2. The larger
+// of the usual last-level caches' share of a core is what it is compared with.
+bool depsep_streams(const ConvProblem &problem, Isa isa) {
+    return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20) && 4 * problem.mid_channels() * problem.k <= l2_bytes(isa) / 4;
+}
+
 // Vectors of output channels in a tile. Two make the widest tiles, which load the filter least often. Where that costs nothing, since
 // the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles need 10 loads for 24 multiply-adds.
 int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     const int64_t k = problem.k / problem.groups;
-    if (op == Operator::pointwise && isa == Isa::avx512 && k % (4 * lanes) == 0 && pointwise_filter_stays(problem, isa)) return 4;
+    const bool pays = (op == Operator::pointwise && pointwise_filter_stays(problem, isa)) || (op == Operator::depsep && depsep_streams(problem, isa));
+    if (pays && isa == Isa::avx512 && k % (4 * lanes) == 0) return 4;
     return k <= lanes ? 1 : 2;
 }
 
-void derive_depthwise(Schedule &s, const std::optional<ConvProblem> &problem) {
-    // One vector of channels x q_tile pixels x 2 rows: each row of input serves both. On avx512 that is 14 accumulators and 9
-    // taps, 36 loads for 126 multiply-adds (3x3).
+// The accumulator tile of depthwise and of depsep's depthwise half: one vector of channels x a few pixels x 2 rows, so that each row of
+// input serves both. On avx512, 7 x 2 are 14 accumulators and 9 taps, 36 loads for 126 multiply-adds (3x3). An input that is not in L2
+// is read in the order of memory, nearly: few pixels at a time, all their channels, so that the processor's prefetching keeps up.
+constexpr int depthwise_q_tile = 7, depthwise_q_tile_from_afar = 2, depthwise_p_tile = 2;
+bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.n * problem.h * problem.w * problem.c > l2_bytes(isa); }
+
+void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.k_vectors, 1);
-    set(s.q_tile, problem ? q_tile_for(problem->q(), depthwise_q_tile) : depthwise_q_tile);
-    set(s.p_tile, 2);
+    const int widest = problem && input_from_afar(*problem, isa) ? depthwise_q_tile_from_afar : depthwise_q_tile;
+    set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : widest);
+    set(s.p_tile, depthwise_p_tile);
     set(s.q_strip, s.q_tile);
     // In units of p_tile.
     set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
@@ -124,7 +136,9 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 }
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.p_tile, 2);  // of the depthwise half
+    const bool streams = problem && depsep_streams(*problem, isa);
+    set(s.p_tile, depthwise_p_tile);
+    set(s.mid_q_tile, streams ? 1 : depthwise_q_tile);
     set(s.c_unroll, problem ? 2 : 1);  // as for conv2d
     if (!problem) {
         set(s.q_strip, s.q_tile);
@@ -148,7 +162,7 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.lanes, lanes_f32(isa));
     if (op == Operator::depthwise) {
-        derive_depthwise(s, problem);
+        derive_depthwise(s, isa, problem);
         return s;
     }
     set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);

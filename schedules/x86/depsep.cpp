@@ -12,7 +12,7 @@ void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) 
     accumulate_in_registers(st, loops, knobs);
 
     Schedule taps = knobs;
-    taps.q_tile = depthwise_q_tile;
+    taps.q_tile = knobs.mid_q_tile;
     Var dko("dko"), dki("dki"), dxo("dxo"), dxi("dxi"), dyo("dyo"), dyi("dyi");
     st.mid.compute_at(st.output, loops.strip)
         .hoist_storage(st.output, loops.task)
