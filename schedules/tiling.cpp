@@ -1,5 +1,7 @@
 #include "schedule.h"
 
+#include "schedule_check.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -20,11 +22,11 @@ void set(int &knob, int64_t value) {
 //   avx512 (32 registers): 2 x 14 + 2 + 1 = 31; 16 loads for 28 FMAs, and 128 bytes of filter every 14 cycles
 //   avx2   (16 registers): 2 x 6 + 2 + 1 = 15;   8 loads for 12 FMAs
 //   x64    (16 registers): 2 x 4 + 2 + 1 + 1 = 12
-int widest_q_tile(Isa isa, int k_vectors) {
-    const int temporaries = isa == Isa::x64 ? 2 : 1;
-    const int fit = (vector_registers(isa) - temporaries - k_vectors) / k_vectors;
-    const int cap = isa == Isa::avx512 ? 28 : isa == Isa::avx2 ? 12 : 8;
-    return std::max(1, std::min(fit, cap / k_vectors));
+int widest_q_tile(Schedule tile, Operator op, Isa isa) {
+    const int most_accumulators = isa == Isa::avx512 ? 28 : isa == Isa::avx2 ? 12 : 8;
+    tile.q_tile = std::max(1, most_accumulators / tile.k_vectors);
+    while (tile.q_tile > 1 && registers_needed(tile, op, isa) > vector_registers(isa)) tile.q_tile--;
+    return tile.q_tile;
 }
 
 // The tile width that does a row of q pixels quickest: the cost of a tile is its multiply-adds plus about two pixels' worth of
@@ -166,7 +168,7 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         return s;
     }
     set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);
-    const int widest = widest_q_tile(isa, s.k_vectors);
+    const int widest = widest_q_tile(s, op, isa);
     if (op == Operator::pointwise)
         set(s.q_tile, widest);
     else

@@ -359,6 +359,28 @@ TEST_CASE("merged lines do not depend on the order of records, and hold each onc
     CHECK(orders == 12);
 }
 
+TEST_CASE("a schedule that lost in turns is not the best, however quick it was alone", "[tuning]") {
+    TuningRecord lucky = example(1, 1), incumbent = example(2, 2), challenger = example(2, 3), untested = example(3, 1.5);
+    incumbent.schedule.q_strip *= 2;
+    incumbent.proposed_by = by_incumbent;
+    untested.schedule.q_strip *= 3;
+    const MachineFingerprint here = lucky.machine;
+    std::vector<TuningRecord> records = {lucky, untested, challenger, incumbent};
+    for (size_t rotation = 0; rotation < records.size(); rotation++) {
+        std::rotate(records.begin(), records.begin() + 1, records.end());
+        const TuningRecord *best = best_record(records, small_problem(), Isa::avx2, 1, here);
+        REQUIRE(best);
+        CHECK(best->proposed_by == by_incumbent);
+        const std::vector<TuningRecord> kept = keep_best(records, 5);
+        REQUIRE(kept.size() == 1);
+        CHECK(kept[0].proposed_by == by_incumbent);
+    }
+    // The same records from two machines decide nothing about each other.
+    records = {lucky, untested, challenger, incumbent};
+    records[3].machine = made_up_machine("another CPU");
+    CHECK(best_record(records, small_problem(), Isa::avx2, 1, here)->trial == 1);
+}
+
 TEST_CASE("of each problem, ISA, thread count and machine the best are kept", "[tuning]") {
     std::vector<TuningRecord> records;
     for (int trial = 1; trial <= 5; trial++) records.push_back(example(trial, 10 - trial));

@@ -11,16 +11,42 @@ namespace {
 // An ok record with what it is compared by.
 struct Ranked {
     const TuningRecord *record;
-    double time;  // median_ms * fma_gflops: in terms of the peak beside it
+    double time;
 
-    explicit Ranked(const TuningRecord &r) : record(&r), time(r.median_ms() * r.fma_gflops) {}
+    explicit Ranked(const TuningRecord &r) : record(&r), time(score(r)) {}
     bool operator<(const Ranked &o) const {
         return time != o.time ? time < o.time : to_json_line(*record) < to_json_line(*o.record);
     }
 };
 
+// Without the schedules that lost a comparison in turns on their machine; where some won one, those only. All of one problem.
+std::vector<Ranked> without_losers(const std::vector<Ranked> &ranked) {
+    const auto name_of = [](const TuningRecord &r) { return std::make_pair(r.machine.key(), knobs_text(r.schedule)); };
+    std::set<std::pair<std::string, std::string>> won, lost;
+    std::set<std::string> decided;  // machines on which somebody won
+    for (const Ranked &i : ranked)
+        for (const Ranked &c : ranked) {
+            const TuningRecord &incumbent = *i.record, &challenger = *c.record;
+            if (incumbent.proposed_by != by_incumbent || challenger.proposed_by == by_incumbent || challenger.trial != incumbent.trial ||
+                challenger.fma_gflops != incumbent.fma_gflops || challenger.machine.key() != incumbent.machine.key())
+                continue;
+            const bool taken = time_ratio(challenger, incumbent) < 1;
+            won.insert(name_of(taken ? challenger : incumbent));
+            lost.insert(name_of(taken ? incumbent : challenger));
+        }
+    for (const auto &winner : won)
+        if (!lost.count(winner)) decided.insert(winner.first);
+    std::vector<Ranked> left;
+    for (const Ranked &r : ranked) {
+        const auto name = name_of(*r.record);
+        if (!lost.count(name) && (won.count(name) || !decided.count(name.first))) left.push_back(r);
+    }
+    return left;
+}
+
 // Null for an empty list.
-const TuningRecord *best_of(const std::vector<Ranked> &ranked, const MachineFingerprint &machine, bool *from_elsewhere) {
+const TuningRecord *best_of(const std::vector<Ranked> &all, const MachineFingerprint &machine, bool *from_elsewhere) {
+    const std::vector<Ranked> ranked = without_losers(all);
     const Ranked *here = nullptr, *anywhere = nullptr;
     const std::string this_machine = machine.key();
     for (const Ranked &r : ranked) {
@@ -66,7 +92,8 @@ std::vector<TuningRecord> keep_best(const std::vector<TuningRecord> &records, in
     for (const TuningRecord &r : records)
         if (r.verdict == Verdict::ok) groups[{group_of(r), r.machine.key()}].emplace_back(r);
     std::vector<TuningRecord> kept;
-    for (auto &[group, ranked] : groups) {
+    for (const auto &[group, all] : groups) {
+        std::vector<Ranked> ranked = without_losers(all);
         std::sort(ranked.begin(), ranked.end());
         std::set<std::string> lines;  // a record that is there twice counts once
         for (size_t i = 0; i < ranked.size() && lines.size() < size_t(count); i++)

@@ -15,7 +15,7 @@ struct BestRecord {
 // best_record() of each (problem, ISA, thread count) that has an ok record, ordered by those.
 std::vector<BestRecord> best_records(const std::vector<TuningRecord> &records, const MachineFingerprint &machine);
 
-// Of each (problem, ISA, thread count, machine) the `count` best ok records, best first.
+// Of each (problem, ISA, thread count, machine) the `count` best ok records, best first; none of a schedule that best_record() passes over.
 std::vector<TuningRecord> keep_best(const std::vector<TuningRecord> &records, int count);
 
 // The records as lines (to_json_line), sorted, each once: the same for the same set of records, in whatever order they come.

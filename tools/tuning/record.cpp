@@ -222,4 +222,13 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
     return r;
 }
 
+double score(const TuningRecord &record) { return record.median_ms() * record.fma_gflops; }
+
+double time_ratio(const TuningRecord &a, const TuningRecord &b) {
+    if (a.trial != b.trial || a.fma_gflops != b.fma_gflops || a.samples_ms.size() != b.samples_ms.size()) return score(a) / score(b);
+    std::vector<double> ratios;
+    for (size_t i = 0; i < a.samples_ms.size(); i++) ratios.push_back(a.samples_ms[i] / b.samples_ms[i]);
+    return summarise(ratios).median;
+}
+
 }  // namespace sepal

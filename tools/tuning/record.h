@@ -48,6 +48,9 @@ struct TuningRecord {
     double pct_fma_peak() const;         // 100 * FLOP/s at the median / fma_gflops; 0 unless ok
 };
 
+// proposed_by of the incumbent's record when it was timed in turns with a challenger, whose record has the same trial and fma_gflops.
+constexpr const char *by_incumbent = "incumbent";
+
 constexpr int tuning_format = 1;
 // The version of Halide that this Sepal is built with: what TuningRecord::halide has to be.
 const char *halide_version();
@@ -90,15 +93,21 @@ private:
     std::string path_;
 };
 
+// median_ms * fma_gflops: the time in terms of the peak measured beside it, by which records of one problem are compared.
+double score(const TuningRecord &record);
+// How many times as long as `b` does `a` take? By the median of their ratios, sample by sample, when the two were timed in turns
+// (same trial number, same fma_gflops: one process), so that what slows the machine down for a while does not count; else by their
+// scores. Both are ok records.
+double time_ratio(const TuningRecord &a, const TuningRecord &b);
+
 // Whether a record speaks for a problem: same op, shape (batch size included), padding, groups, activations, biases, dtype, layout
 // and ISA; any name.
 bool is_for(const TuningRecord &record, const ConvProblem &problem, Isa isa);
 
-// The record with the least time in terms of the peak measured beside it (median_ms * fma_gflops: states of a machine
-// whose clock changes compare that way) among the ok ones for (problem, isa, threads); those of `machine` first, those of
-// another machine only where this one has none (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all
-// are alike. Null when there is none. Ties: the smaller
-// to_json_line, so that the order of the records does not matter.
+// The best ok record for (problem, isa, threads): of `machine` first, of another machine only where this one has none
+// (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all are alike. A schedule that lost a comparison in turns
+// on its machine does not count, and where schedules won one, only those do; of what is left, the record with the least score(). Null
+// when there is none. Ties: the smaller to_json_line, so that the order of the records does not matter.
 const TuningRecord *best_record(const std::vector<TuningRecord> &records, const ConvProblem &problem, Isa isa, int threads,
                                 const MachineFingerprint &machine, bool *from_elsewhere = nullptr);
 

@@ -9,9 +9,8 @@
 
 namespace sepal {
 
-// TuningRecord::proposed_by of records that are not a trial of their own: the incumbent as it was timed in turns with a challenger
-// (same trial number and same fma_gflops: one process), and the hand schedule as it was timed against the answer at the end.
-constexpr const char *by_incumbent = "incumbent", *by_confirmation = "confirmation";
+// TuningRecord::proposed_by of the hand schedule as it was timed against the answer at the end. Like by_incumbent, not a trial of its own.
+constexpr const char *by_confirmation = "confirmation";
 bool is_trial(const TuningRecord &record);
 
 class Standing {

@@ -46,17 +46,8 @@ auto parse(const std::string &text, const Read &read) {
 
 }  // namespace
 
-double score(const TuningRecord &record) { return record.median_ms() * record.fma_gflops; }
-
 double optimistic_score(const TuningRecord &record) {
     return *std::min_element(record.samples_ms.begin(), record.samples_ms.end()) * record.fma_gflops;
-}
-
-double time_ratio(const TuningRecord &a, const TuningRecord &b) {
-    if (a.trial != b.trial || a.fma_gflops != b.fma_gflops || a.samples_ms.size() != b.samples_ms.size()) return score(a) / score(b);
-    std::vector<double> ratios;
-    for (size_t i = 0; i < a.samples_ms.size(); i++) ratios.push_back(a.samples_ms[i] / b.samples_ms[i]);
-    return summarise(ratios).median;
 }
 
 std::string to_json(const TrialRequest &r) {

@@ -33,15 +33,8 @@ struct TrialAnswer {
     bool interrupted = false;     // the trial was given up because the session is to end; nothing is known of the schedules then
 };
 
-// median_ms * fma_gflops: the time in terms of the peak measured beside it, by which records of one problem are compared.
-double score(const TuningRecord &record);
-// The same of the quickest sample: what the schedule may be capable of if something else slowed the others down.
+// score() of the quickest sample: what the schedule may be capable of if something else slowed the others down.
 double optimistic_score(const TuningRecord &record);
-
-// How many times as long as `b` does `a` take? By the median of their ratios, sample by sample, when the two were timed in turns
-// (same trial number, same fma_gflops: one process), so that what slows the machine down for a while does not count; else by their
-// scores. Both are ok records.
-double time_ratio(const TuningRecord &a, const TuningRecord &b);
 
 // One line each, without a newline. The parsers throw BadInput with one sentence.
 std::string to_json(const TrialRequest &request);
