@@ -375,6 +375,11 @@ TEST_CASE("a schedule that lost in turns is not the best, however quick it was a
         REQUIRE(kept.size() == 1);
         CHECK(kept[0].proposed_by == by_incumbent);
     }
+    // Everybody lost once: whoever won counts, the untested one does not.
+    TuningRecord again = example(4, 4), beaten = example(4, 5);
+    again.proposed_by = by_incumbent;
+    beaten.schedule = incumbent.schedule;
+    CHECK(best_record({lucky, untested, challenger, incumbent, again, beaten}, small_problem(), Isa::avx2, 1, here)->trial == 1);
     // The same records from two machines decide nothing about each other.
     records = {lucky, untested, challenger, incumbent};
     records[3].machine = made_up_machine("another CPU");

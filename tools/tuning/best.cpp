@@ -19,11 +19,12 @@ struct Ranked {
     }
 };
 
-// Without the schedules that lost a comparison in turns on their machine; where some won one, those only. All of one problem.
+// Of the records of one problem, those of schedules that won comparisons in turns on their machine and never lost one; where every winner
+// also lost one, of any that won; where none was compared, all.
 std::vector<Ranked> without_losers(const std::vector<Ranked> &ranked) {
     const auto name_of = [](const TuningRecord &r) { return std::make_pair(r.machine.key(), knobs_text(r.schedule)); };
     std::set<std::pair<std::string, std::string>> won, lost;
-    std::set<std::string> decided;  // machines on which somebody won
+    std::set<std::string> contested, decided;  // machines with comparisons; with a winner that never lost
     for (const Ranked &i : ranked)
         for (const Ranked &c : ranked) {
             const TuningRecord &incumbent = *i.record, &challenger = *c.record;
@@ -34,12 +35,14 @@ std::vector<Ranked> without_losers(const std::vector<Ranked> &ranked) {
             won.insert(name_of(taken ? challenger : incumbent));
             lost.insert(name_of(taken ? incumbent : challenger));
         }
-    for (const auto &winner : won)
+    for (const auto &winner : won) {
+        contested.insert(winner.first);
         if (!lost.count(winner)) decided.insert(winner.first);
+    }
     std::vector<Ranked> left;
     for (const Ranked &r : ranked) {
         const auto name = name_of(*r.record);
-        if (!lost.count(name) && (won.count(name) || !decided.count(name.first))) left.push_back(r);
+        if (!contested.count(name.first) || (won.count(name) && !(decided.count(name.first) && lost.count(name)))) left.push_back(r);
     }
     return left;
 }

@@ -105,9 +105,9 @@ double time_ratio(const TuningRecord &a, const TuningRecord &b);
 bool is_for(const TuningRecord &record, const ConvProblem &problem, Isa isa);
 
 // The best ok record for (problem, isa, threads): of `machine` first, of another machine only where this one has none
-// (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all are alike. A schedule that lost a comparison in turns
-// on its machine does not count, and where schedules won one, only those do; of what is left, the record with the least score(). Null
-// when there is none. Ties: the smaller to_json_line, so that the order of the records does not matter.
+// (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all are alike. Where schedules were compared in turns on
+// their machine, only those count that won and never lost (if there is none, those that won); of what is left, the record with the least
+// score(). Null when there is none. Ties: the smaller to_json_line, so that the order of the records does not matter.
 const TuningRecord *best_record(const std::vector<TuningRecord> &records, const ConvProblem &problem, Isa isa, int threads,
                                 const MachineFingerprint &machine, bool *from_elsewhere = nullptr);
 
