@@ -12,17 +12,17 @@
 #include <cstdio>
 
 namespace sepal {
-namespace {
 
-constexpr double redraw_seconds = 0.1;
-constexpr int bar_cells = 24;
-
-int terminal_width() {
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+std::string bar(double share) {
+    constexpr int cells = 24;
+    const int filled = int(std::clamp(share, 0.0, 1.0) * cells);
+    return fmt::format("[{}{}]", std::string(size_t(filled), '#'), std::string(size_t(cells - filled), '.'));
 }
 
-}  // namespace
+size_t line_width() {
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
 
 Progress::Progress(double total_seconds) : terminal_(isatty(STDERR_FILENO)), total_(total_seconds), start_(now()) {}
 Progress::~Progress() { clear(); }
@@ -38,15 +38,12 @@ void Progress::show(const std::string &what, double fraction) {
     std::string text = what;
     if (total_ > 0) {
         const double share = std::clamp((done_ + part_ * fraction) / total_, 0.0, 1.0);
-        const int filled = int(share * bar_cells);
         // The pace so far tells the time left; before there is one, the estimate does.
         const double elapsed = now() - start_;
         const double left = share > 0.02 ? elapsed / share * (1 - share) : total_ * (1 - share);
-        text = fmt::format("[{}{}] {:3.0f} %  {} left  {}", std::string(filled, '#'), std::string(bar_cells - filled, '.'), 100 * share,
-                           duration(left), what);
+        text = fmt::format("{} {:3.0f} %  {} left  {}", bar(share), 100 * share, duration(left), what);
     }
-    const size_t width = size_t(std::max(terminal_width() - 1, 1));
-    if (text.size() > width) text.resize(width);
+    if (const size_t width = line_width(); text.size() > width) text.resize(width);
     fmt::print(stderr, "\r{}\033[K", text);
     std::fflush(stderr);
     visible_ = true;

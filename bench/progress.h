@@ -5,6 +5,12 @@
 
 namespace sepal {
 
+// "[######..................]", `share` of it (0 to 1) filled.
+std::string bar(double share);
+// Columns that a line on stderr may take without wrapping.
+size_t line_width();
+constexpr double redraw_seconds = 0.1;  // between two drawings of what changes
+
 class Progress {
 public:
     // total_seconds: an estimate of the whole run, by which parts are weighed; 0 when the length is unknown.

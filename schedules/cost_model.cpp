@@ -1,4 +1,5 @@
 // The model behind SearchSpace: predict().
+#include "schedule_check.h"
 #include "search_space.h"
 
 #include <algorithm>
@@ -112,7 +113,7 @@ Prediction share(const Demand &demand, double tasks, double most_tasks, const Co
 Prediction predict_depthwise(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
     const double q = double(p.q()), rows = double(p.p());
     if (s.q_tile > q || s.p_tile > rows) return {0, "a tile wider or higher than the image"};
-    if (s.q_tile * s.p_tile + 2 > vector_registers(isa)) return {0, "more accumulators than registers"};
+    if (registers_needed(s, p.op, isa) > vector_registers(isa)) return {0, "more accumulators than registers"};
     if (p.r * p.s * s.q_tile * s.p_tile > longest_body) return {0, "too long a body"};
     if (double(s.p_strip - 1) * s.p_tile >= rows) return {0, "strips higher than the image"};
     const double vectors = ceil_div(double(p.mid_channels()), s.lanes), columns = ceil_div(q, s.q_tile);
@@ -130,9 +131,8 @@ Prediction predict_depthwise(const Schedule &s, const ConvProblem &p, Isa isa, c
 }
 
 // Registers, sizes and divisions that all sums over channels need.
-const char *product_pruned(const Schedule &s, Isa isa, double q, double k, double c) {
-    const int temporaries = isa == Isa::x64 ? 2 : 1;
-    if (s.k_vectors * s.q_tile + s.k_vectors + temporaries > vector_registers(isa)) return "more accumulators than registers";
+const char *product_pruned(const Schedule &s, Operator op, Isa isa, double q, double k, double c) {
+    if (registers_needed(s, op, isa) > vector_registers(isa)) return "more accumulators than registers";
     if (s.q_tile > q) return "a tile wider than the image";
     if (s.k_vectors > ceil_div(k, s.lanes)) return "a panel wider than the output channels";
     if (s.q_strip - s.q_tile >= q) return "strips wider than the image";
@@ -145,7 +145,7 @@ double aligned(double channels, const Schedule &s) { return ceil_div(channels, 3
 
 Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
     const double pixels = double(p.n * p.p() * p.q());
-    if (const char *why = product_pruned(s, isa, pixels, double(p.k), double(p.c))) return {0, why};
+    if (const char *why = product_pruned(s, p.op, isa, pixels, double(p.k), double(p.c))) return {0, why};
     const double strips = ceil_div(pixels, s.q_strip);
     if (s.p_strip > 1 && s.p_strip - 1 >= strips) return {0, "tasks larger than the image"};
     Product product{1, pixels, double(p.k), double(p.c), 1, 1, strips, double(s.q_strip), 4.0 * s.q_strip * double(p.c)};
@@ -160,7 +160,7 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     const bool depsep = p.op == Operator::depsep;
     const double q = double(p.q()), rows = double(p.p()), groups = depsep ? 1 : double(p.groups);
     const double c = depsep ? double(p.mid_channels()) : double(p.c) / groups, k = double(p.k) / groups;
-    if (const char *why = product_pruned(s, isa, q, k, c)) return {0, why};
+    if (const char *why = product_pruned(s, p.op, isa, q, k, c)) return {0, why};
     if (s.p_strip > rows) return {0, "strips higher than the image"};
     if (depsep && double(p.c) < s.lanes) return {0, "fewer channels than a vector has lanes"};
     const double strips = double(p.n) * ceil_div(q, s.q_strip) * ceil_div(rows, s.p_strip) * groups;
@@ -171,7 +171,7 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     const double read_bytes = 4 * strip_rows * strip_columns * (depsep ? double(p.c) : c);
     if (depsep) {
         if (s.p_tile > s.p_strip) return {0, "a depthwise tile higher than the strip"};
-        if (s.p_tile * s.mid_q_tile + 2 > vector_registers(isa)) return {0, "more accumulators than registers"};
+        if (depthwise_half_registers(s, isa) > vector_registers(isa)) return {0, "more accumulators than registers"};
         product.source_bytes = 4 * product.strip_pixels * aligned(c, s);
         const double tiles = ceil_div(s.q_strip, s.mid_q_tile) * ceil_div(s.p_strip, s.p_tile) * ceil_div(c, s.lanes);
         d.core += strips * tiles * taps_tile_cycles(p, s.mid_q_tile, s.p_tile, isa);

@@ -6,6 +6,7 @@
 #include "runtime/problem.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace sepal {
@@ -36,6 +37,9 @@ constexpr Knob knobs[] = {
 // Replaces every knob that is 0 in `set` by the heuristic for the ISA and the problem; without a problem by one that does
 // for any shape. Defined in tiling.cpp, where the resource budgets are.
 Schedule derive(Schedule set, Operator op, Isa isa, const std::optional<ConvProblem> &problem);
+
+// "kv2 tq14 sq56 sp4": the knobs that are not 0, by their tokens. Equal for equal schedules, different for others.
+std::string knobs_text(const Schedule &schedule, char separator = ' ');
 
 // Output channels in one packed panel of the filter: the accumulator tile's width; 0 for depthwise.
 inline int panel(const Schedule &s, Operator op) { return op == Operator::depthwise ? 0 : s.lanes * s.k_vectors; }

@@ -156,14 +156,4 @@ std::string SearchSpace::point(const Schedule &schedule) const {
     return key(s);
 }
 
-std::string key(const Schedule &schedule) {
-    std::string text;
-    for (const Knob &k : knobs) {
-        if (schedule.*k.member == 0) continue;
-        if (!text.empty()) text += "_";
-        text += std::string(k.token) + std::to_string(schedule.*k.member);
-    }
-    return text;
-}
-
 }  // namespace sepal

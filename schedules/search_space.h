@@ -80,7 +80,7 @@ private:
     int64_t points_ = 0;
 };
 
-// "kv2_tq14_sq56_sp4": the knobs that are not 0, by their tokens. Equal for equal schedules, different for others.
-std::string key(const Schedule &schedule);
+// What tells schedules apart, and their order among equals: "kv2_tq14_sq56_sp4".
+inline std::string key(const Schedule &schedule) { return knobs_text(schedule, '_'); }
 
 }  // namespace sepal

@@ -64,13 +64,17 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     return best;
 }
 
-// Whether the filter of a pointwise convolution stays in L2 beside its input and output.
-bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) { return 4 * problem.c * problem.k <= l2_bytes(isa) / 4; }
+// Whether an input does not fit in L2; whether the filter of a pointwise convolution or half stays there beside input and output.
+bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.n * problem.h * problem.w * problem.c > l2_bytes(isa); }
+bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) {
+    const int64_t channels = problem.op == Operator::depsep ? problem.mid_channels() : problem.c;
+    return 4 * channels * problem.k <= l2_bytes(isa) / 4;
+}
 
-// Whether input and output of a depsep problem come from and go to memory beyond every cache, while the filter stays in L2. The larger
-// of the usual last-level caches' share of a core is what it is compared with.
+// Whether a depsep problem's input and output come from and go to memory beyond every cache (one of 16 MiB, a large share of a core's),
+// while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) {
-    return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20) && 4 * problem.mid_channels() * problem.k <= l2_bytes(isa) / 4;
+    return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20) && pointwise_filter_stays(problem, isa);
 }
 
 // Vectors of output channels in a tile. Two make the widest tiles, which load the filter least often. Where that costs nothing, since
@@ -86,7 +90,6 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
 // input serves both. On avx512, 7 x 2 are 14 accumulators and 9 taps, 36 loads for 126 multiply-adds (3x3). An input that is not in L2
 // is read in the order of memory, nearly: few pixels at a time, all their channels, so that the processor's prefetching keeps up.
 constexpr int depthwise_q_tile = 7, depthwise_q_tile_from_afar = 2, depthwise_p_tile = 2;
-bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.n * problem.h * problem.w * problem.c > l2_bytes(isa); }
 
 void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.k_vectors, 1);
@@ -103,8 +106,6 @@ void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 constexpr int any_shape_q_tile = 7;
 
 void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
-    set(s.c_unroll, problem ? 2 : 1);
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
@@ -123,17 +124,15 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
 }
 
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.c_unroll, problem ? 2 : 1);  // as for conv2d
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);
         return;
     }
-    const int64_t l2 = l2_bytes(isa), pixels = problem->n * problem->p() * problem->q();
+    const int64_t l2 = l2_bytes(isa);
     const bool filter_stays = pointwise_filter_stays(*problem, isa);
-    const bool from_afar = 4 * pixels * problem->c > l2;
     // Where the filter stays in L2, few pixels at a time: their loads spread over the work. Where it does not, as many as do.
-    set(s.q_strip, filter_stays ? (from_afar ? 1 : 2) * s.q_tile : std::clamp<int64_t>(l2 / 4 / (4 * problem->c * s.q_tile), 1, 16) * s.q_tile);
+    set(s.q_strip, filter_stays ? (input_from_afar(*problem, isa) ? 1 : 2) * s.q_tile : std::clamp<int64_t>(l2 / 4 / (4 * problem->c * s.q_tile), 1, 16) * s.q_tile);
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
 }
 
@@ -141,25 +140,33 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     const bool streams = problem && depsep_streams(*problem, isa);
     set(s.p_tile, depthwise_p_tile);
     set(s.mid_q_tile, streams ? 1 : depthwise_q_tile);
-    set(s.c_unroll, problem ? 2 : 1);  // as for conv2d
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
         return;
     }
-    const int64_t l2 = l2_bytes(isa);
-    if (4 * problem->mid_channels() * problem->k <= l2 / 4) {
+    if (pointwise_filter_stays(*problem, isa)) {
         // The pointwise filter stays in L2 anyway: a strip of one tile keeps the depthwise half in L1.
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 2);
     } else {
-        const Strip strip = strip_for(*problem, s.q_tile, l2 / 5 * 2, 4 * problem->mid_channels(), false);
+        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
     }
 }
 
 }  // namespace
+
+std::string knobs_text(const Schedule &schedule, char separator) {
+    std::string text;
+    for (const Knob &knob : knobs) {
+        if (schedule.*knob.member == 0) continue;
+        if (!text.empty()) text += separator;
+        text += std::string(knob.token) + std::to_string(schedule.*knob.member);
+    }
+    return text;
+}
 
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.lanes, lanes_f32(isa));
@@ -173,6 +180,8 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         set(s.q_tile, widest);
     else
         set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : std::min(widest, any_shape_q_tile));
+    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
+    set(s.c_unroll, problem ? 2 : 1);
     switch (op) {
     case Operator::conv2d: derive_conv2d(s, isa, problem); break;
     case Operator::pointwise: derive_pointwise(s, isa, problem); break;

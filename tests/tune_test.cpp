@@ -1,6 +1,6 @@
 // Trials in processes of their own, sessions of them, and the `sepal tune` command.
 #include "catch.h"
-#include "support.h"
+#include "cli.h"
 #include "tools/tuning/session.h"
 #include "tools/tuning/standing.h"
 
@@ -94,28 +94,6 @@ Played play(const std::string &database, const std::string &script, int64_t tria
     for (const TuningRecord &r : played.records)
         if (is_trial(r)) played.tried.push_back(key(r.schedule));
     return played;
-}
-
-struct Ran {
-    int code;
-    std::string out, err;
-};
-
-// Runs `before` SEPAL `arguments` in bash.
-Ran run(const std::string &arguments, const std::string &before = "") {
-    const TemporaryFolder folder;
-    const std::string script = fmt::format("{} {} {} >{} 2>{}", before, shell_quote(SEPAL_COMMAND), arguments, shell_quote(folder.path("out")),
-                                           shell_quote(folder.path("err")));
-    const int status = std::system(("exec bash -c " + shell_quote(script)).c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), bytes_of(folder.path("out")), bytes_of(folder.path("err"))};
-}
-
-void check_bad_input(const Ran &ran, const std::vector<std::string> &parts) {
-    INFO(ran.err);
-    CHECK(ran.code == 2);
-    CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
-    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
-    for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
 }
 
 }  // namespace

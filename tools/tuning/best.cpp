@@ -28,9 +28,7 @@ std::vector<Ranked> without_losers(const std::vector<Ranked> &ranked) {
     for (const Ranked &i : ranked)
         for (const Ranked &c : ranked) {
             const TuningRecord &incumbent = *i.record, &challenger = *c.record;
-            if (incumbent.proposed_by != by_incumbent || challenger.proposed_by == by_incumbent || challenger.trial != incumbent.trial ||
-                challenger.fma_gflops != incumbent.fma_gflops || challenger.machine.key() != incumbent.machine.key())
-                continue;
+            if (!timed_in_turns(incumbent, challenger)) continue;
             const bool taken = time_ratio(challenger, incumbent) < 1;
             won.insert(name_of(taken ? challenger : incumbent));
             lost.insert(name_of(taken ? incumbent : challenger));

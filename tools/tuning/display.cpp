@@ -1,5 +1,6 @@
 #include "tools/tuning/display.h"
 
+#include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/roofline.h"
 #include "bench/timer.h"
@@ -7,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,14 +15,6 @@
 
 namespace sepal {
 namespace {
-
-constexpr double redraw_seconds = 0.1;
-constexpr int bar_cells = 24;
-
-size_t terminal_width() {
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
-}
 
 std::string gain_text(const TuneOutcome &o) {
     return o.gain() > 0 ? fmt::format("{:.3f}x the hand schedule", o.gain()) : "the hand schedule has no time";
@@ -77,15 +69,13 @@ void Display::tick() {
     clear();
     last_drawn_ = now();
     const double share = std::clamp(share_, 0.0, 1.0);
-    const int filled = int(share * bar_cells);
     std::string left = "?";  // by the pace so far
     if (share > 0.01) left = duration(std::max(0.0, elapsed_ / share * (1 - share) - (now() - started_)));
-    std::string bar = fmt::format("[{}{}] {} left, {}", std::string(size_t(filled), '#'), std::string(size_t(bar_cells - filled), '.'), left, lower_);
-    std::string upper = upper_;
-    const size_t width = terminal_width();
-    if (bar.size() > width) bar.resize(width);
+    std::string lower = fmt::format("{} {} left, {}", bar(share), left, lower_), upper = upper_;
+    const size_t width = line_width();
+    if (lower.size() > width) lower.resize(width);
     if (upper.size() > width) upper.resize(width);
-    fmt::print(stderr, "{}\n{}\r", upper, bar);
+    fmt::print(stderr, "{}\n{}\r", upper, lower);
     std::fflush(stderr);
     drawn_ = true;
 }

@@ -143,13 +143,6 @@ std::string_view name(Verdict verdict) { return verdict_names[int(verdict)]; }
 
 const char *halide_version() { return SEPAL_TEXT(SEPAL_HALIDE_VERSION); }
 
-std::string knobs_text(const Schedule &schedule) {
-    std::string text;
-    for (const Knob &knob : knobs)
-        if (schedule.*knob.member) text += fmt::format("{}{}{}", text.empty() ? "" : " ", knob.token, schedule.*knob.member);
-    return text;
-}
-
 std::string MachineFingerprint::key() const {
     std::string text = fmt::format("{}|{}|", cpu, fmt::join(features, " "));
     for (const CacheLevel &cache : caches) text += fmt::format("{} {} ", cache.level, cache.bytes);
@@ -223,6 +216,12 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
 }
 
 double score(const TuningRecord &record) { return record.median_ms() * record.fma_gflops; }
+
+bool timed_in_turns(const TuningRecord &incumbent, const TuningRecord &challenger) {
+    return incumbent.proposed_by == by_incumbent && challenger.proposed_by != by_incumbent && challenger.trial == incumbent.trial &&
+           challenger.fma_gflops == incumbent.fma_gflops && incumbent.verdict == Verdict::ok && challenger.verdict == Verdict::ok &&
+           challenger.machine.key() == incumbent.machine.key();
+}
 
 double time_ratio(const TuningRecord &a, const TuningRecord &b) {
     if (a.trial != b.trial || a.fma_gflops != b.fma_gflops || a.samples_ms.size() != b.samples_ms.size()) return score(a) / score(b);

@@ -55,9 +55,6 @@ constexpr int tuning_format = 1;
 // The version of Halide that this Sepal is built with: what TuningRecord::halide has to be.
 const char *halide_version();
 
-// The knobs that are not 0, as in a variant's name: "vl16 kv2 tq14".
-std::string knobs_text(const Schedule &schedule);
-
 // One line of JSON without its newline, and back. `where` ("file:line") begins the sentence of a thrown BadInput.
 //   {"format": 1, "problem": {as in a problem file}, "isa", "threads", "knobs": {"lanes": 16, ...}, "verdict", "error",
 //    "samples_ms": [...], "fma_gflops", "machine": {"cpu", "features", "logical_cpus", "caches": [{"level", "bytes", "shared_by"}]},
@@ -95,6 +92,9 @@ private:
 
 // median_ms * fma_gflops: the time in terms of the peak measured beside it, by which records of one problem are compared.
 double score(const TuningRecord &record);
+// Whether `incumbent` and `challenger` are the two records of one comparison in turns.
+bool timed_in_turns(const TuningRecord &incumbent, const TuningRecord &challenger);
+
 // How many times as long as `b` does `a` take? By the median of their ratios, sample by sample, when the two were timed in turns
 // (same trial number, same fma_gflops: one process), so that what slows the machine down for a while does not count; else by their
 // scores. Both are ok records.

@@ -33,9 +33,9 @@ const TuningRecord *Standing::latest(const Schedule &schedule) const {
 }
 
 const TuningRecord *Standing::challenger_of(const TuningRecord &incumbent) const {
+    if (incumbent.proposed_by != by_incumbent) return nullptr;
     for (const TuningRecord &r : records_)
-        if (r.proposed_by != by_incumbent && r.verdict == Verdict::ok && r.trial == incumbent.trial && r.fma_gflops == incumbent.fma_gflops)
-            return &r;
+        if (timed_in_turns(incumbent, r)) return &r;
     return nullptr;
 }
 
@@ -45,7 +45,6 @@ const TuningRecord *Standing::best() const {
     for (const TuningRecord &r : records_) {
         if (r.verdict != Verdict::ok) continue;
         scores[key(r.schedule)].push_back(score(r));
-        if (r.proposed_by != by_incumbent) continue;
         const TuningRecord *challenger = challenger_of(r);
         if (!challenger) continue;
         const bool taken = time_ratio(*challenger, r) < 1;
@@ -74,7 +73,7 @@ std::pair<const TuningRecord *, const TuningRecord *> Standing::hand_and_best() 
     const TuningRecord *answer = best();
     if (!answer || key(answer->schedule) == key(hand_)) return {answer ? answer : hand(), answer};
     for (auto r = records_.rbegin(); r != records_.rend(); ++r) {
-        const TuningRecord *challenger = r->proposed_by == by_incumbent ? challenger_of(*r) : nullptr;
+        const TuningRecord *challenger = challenger_of(*r);
         if (!challenger) continue;
         if (key(r->schedule) == key(hand_) && key(challenger->schedule) == key(answer->schedule)) return {&*r, challenger};
         if (key(challenger->schedule) == key(hand_) && key(r->schedule) == key(answer->schedule)) return {challenger, &*r};
@@ -86,7 +85,7 @@ bool Standing::confirmed() const {
     const TuningRecord *answer = best();
     if (!answer || key(answer->schedule) == key(hand_)) return answer != nullptr;
     return std::any_of(records_.begin(), records_.end(), [&](const TuningRecord &r) {
-        if (r.proposed_by != by_incumbent || key(r.schedule) != key(answer->schedule)) return false;
+        if (key(r.schedule) != key(answer->schedule)) return false;
         const TuningRecord *challenger = challenger_of(r);
         return challenger && key(challenger->schedule) == key(hand_);
     });
