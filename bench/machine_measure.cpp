@@ -155,7 +155,7 @@ void measure_peaks(Machine &m, int threads, const MeasureOptions &options) {
     int64_t largest = 0;
     for (const WorkingSet &s : sets) largest = std::max(largest, s.bytes_per_thread);
     std::vector<AlignedFloats> buffers;
-    for (int t = 0; t < threads; t++) buffers.emplace_back(largest / int64_t(sizeof(float)), true);
+    for (int t = 0; t < threads; t++) buffers.emplace_back(largest / int64_t(sizeof(float)));
     // Written first by the thread that uses it, so that it lies in that thread's memory; not zero, since some CPUs elide the
     // write-back of lines of zeros.
     run_pinned(threads, [&](int t) { std::fill_n(buffers[t].data(), buffers[t].size(), 1.5f); });

@@ -54,15 +54,22 @@ struct Product {
     double strips = 0;            // times that every panel of a group's filter is walked
     double strip_pixels = 0;      // of output
     double source_bytes = 0;      // that a strip's panels read, each all of it
+    double stride_w = 1, dilation_w = 1;
 };
 
-// Cycles of one step: every vector of the filter's panel, for one channel of one tap, times every pixel of the tile.
-double step_cycles(const Schedule &s, Isa isa) {
-    const double products = double(s.k_vectors) * s.q_tile, loads = s.k_vectors + s.q_tile;
-    // A single vector's products take their input value from memory, broadcast by the load; else each is broadcast once.
-    const double broadcasts = s.k_vectors == 1 ? 0 : s.q_tile;
-    const double uops = products * (isa == Isa::x64 ? 2 : 1) + s.k_vectors + broadcasts + 3.0 / std::max(s.c_unroll, 1);
-    return std::max({products / fma_per_cycle(isa), loads / loads_per_cycle, uops / uops_per_cycle, fma_latency});
+// Distinct inputs under `outputs` neighbouring outputs in one direction, as far as any tap reads them.
+double window(double outputs, double taps, double stride, double dilation) {
+    return std::min((outputs - 1) * stride + (taps - 1) * dilation + 1, outputs * taps);
+}
+
+// Cycles of one step: every vector of the filter's panel, for one channel of s_unroll taps, times every pixel of the tile.
+double step_cycles(const Schedule &s, const Product &p, Isa isa) {
+    const double taps = std::max(s.s_unroll, 1), inputs = window(s.q_tile, taps, p.stride_w, p.dilation_w);
+    const double products = taps * s.k_vectors * s.q_tile, filters = taps * s.k_vectors;
+    // A single vector's products by a single tap take their input value from memory, broadcast by the load; else each is broadcast once.
+    const double broadcasts = s.k_vectors == 1 && taps == 1 ? 0 : inputs;
+    const double uops = products * (isa == Isa::x64 ? 2 : 1) + filters + broadcasts + 3.0 / std::max(s.c_unroll, 1);
+    return std::max({products / fma_per_cycle(isa), (inputs + filters) / loads_per_cycle, uops / uops_per_cycle, fma_latency * taps});
 }
 
 void add_product(Demand &d, const Product &p, const Schedule &s, Isa isa, const CoreBudget &budget) {
@@ -70,7 +77,8 @@ void add_product(Demand &d, const Product &p, const Schedule &s, Isa isa, const 
     const double block = s.c_block > 0 && s.c_block < p.c ? s.c_block : p.c, blocks = ceil_div(p.c, block);
     const double panel_channels = double(s.lanes) * s.k_vectors, panels = ceil_div(p.k, panel_channels);
     const double tiles = p.rows * ceil_div(p.q, s.q_tile) * panels * p.groups;  // a row's last tile is computed whole
-    d.core += tiles * (p.taps * p.c * step_cycles(s, isa) + tile_cycles + s.k_vectors * s.q_tile + blocks * p.taps * tap_cycles);
+    const double loops = p.taps / std::max(s.s_unroll, 1);
+    d.core += tiles * (loops * p.c * step_cycles(s, p, isa) + tile_cycles + s.k_vectors * s.q_tile + blocks * loops * tap_cycles);
 
     // From tile to tile, what a panel's block and the tile's own input take of L1 decides where the block comes from.
     const double panel_bytes = 4 * p.taps * block * panel_channels, tile_input = 4 * block * s.q_tile * std::sqrt(p.taps);
@@ -84,11 +92,6 @@ void add_product(Demand &d, const Product &p, const Schedule &s, Isa isa, const 
         d.core += moved / (4.0 * s.lanes);
         d.read(moved, partial + panel_bytes <= l1, partial + panel_bytes <= l2);
     }
-}
-
-// Distinct inputs under `outputs` neighbouring outputs in one direction, as far as any tap reads them.
-double window(double outputs, double taps, double stride, double dilation) {
-    return std::min((outputs - 1) * stride + (taps - 1) * dilation + 1, outputs * taps);
 }
 
 // Cycles of one tile of one vector x q_tile x p_tile of a depthwise convolution, all taps unrolled.
@@ -137,11 +140,14 @@ const char *product_pruned(const Schedule &s, Operator op, Isa isa, double q, do
     if (s.k_vectors > ceil_div(k, s.lanes)) return "a panel wider than the output channels";
     if (s.q_strip - s.q_tile >= q) return "strips wider than the image";
     if (std::fmod(s.c_block > 0 ? s.c_block : c, std::max(s.c_unroll, 1)) != 0) return "channels that are not whole unrolled steps";
-    if (s.k_vectors * s.q_tile * s.c_unroll > longest_body) return "too long a body";
+    if (s.k_vectors * s.q_tile * s.c_unroll * std::max(s.s_unroll, 1) > longest_body) return "too long a body";
     return nullptr;
 }
 
 double aligned(double channels, const Schedule &s) { return ceil_div(channels, 3.0 * s.lanes) * 3 * s.lanes; }
+
+// Times that a strip's source is made, once for each k_strip of panels.
+double panel_strips(const Schedule &s, double k) { return s.k_strip == 0 ? 1 : ceil_div(k, double(s.lanes) * s.k_vectors * s.k_strip); }
 
 Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
     const double pixels = double(p.n * p.p() * p.q());
@@ -150,9 +156,13 @@ Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, c
     if (s.p_strip > 1 && s.p_strip - 1 >= strips) return {0, "tasks larger than the image"};
     Product product{1, pixels, double(p.k), double(p.c), 1, 1, strips, double(s.q_strip), 4.0 * s.q_strip * double(p.c)};
     Demand d;
+    if (s.staging == 2)
+        d.core += strips * panel_strips(s, double(p.k)) * product.source_bytes / copy_bytes_per_cycle;
+    else if (l1_lines_for_pixels(p.c) < s.q_tile)  // every line is read from L2 for each of its channels
+        d.l2_bytes += ceil_div(pixels, s.q_tile) * ceil_div(double(p.k), s.lanes * s.k_vectors) * s.q_tile * double(p.c) * 64;
     add_product(d, product, s, isa, budget);
     d.core += strips * strip_cycles;
-    return share(d, ceil_div(strips, s.p_strip), ceil_div(pixels, s.q_tile), budget);
+    return share(d, ceil_div(strips, s.p_strip) * panel_strips(s, double(p.k)), ceil_div(pixels, s.q_tile), budget);
 }
 
 // conv2d and depsep: strips of p_strip rows x q_strip pixels, whose source is made in scratch memory first.
@@ -163,8 +173,10 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     if (const char *why = product_pruned(s, p.op, isa, q, k, c)) return {0, why};
     if (s.p_strip > rows) return {0, "strips higher than the image"};
     if (depsep && double(p.c) < s.lanes) return {0, "fewer channels than a vector has lanes"};
-    const double strips = double(p.n) * ceil_div(q, s.q_strip) * ceil_div(rows, s.p_strip) * groups;
-    Product product{double(p.n) * rows, q, k, c, depsep ? 1 : double(p.r * p.s), groups, strips, double(s.q_strip) * s.p_strip, 0};
+    if (!depsep && s.staging == 1 && s.q_strip < q) return {0, "strips without staging that are not whole rows"};
+    const double strips = double(p.n) * ceil_div(q, s.q_strip) * ceil_div(rows, s.p_strip) * groups * panel_strips(s, k);
+    Product product{double(p.n) * rows, q, k, c, depsep ? 1 : double(p.r * p.s), groups, strips / panel_strips(s, k),
+                    double(s.q_strip) * s.p_strip, 0, double(p.stride_w), double(p.dilation_w)};
     Demand d;
     const double strip_rows = (s.p_strip - 1) * double(p.stride_h) + double(p.dilation_h * (p.r - 1)) + 1;
     const double strip_columns = (s.q_strip - 1) * double(p.stride_w) + double(p.dilation_w * (p.s - 1)) + 1;
@@ -177,6 +189,8 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
         d.core += strips * tiles * taps_tile_cycles(p, s.mid_q_tile, s.p_tile, isa);
         // The depthwise half's own filter passes through L1 with every row of tiles.
         d.l2_bytes += strips * (read_bytes + ceil_div(s.q_strip * s.p_strip, s.mid_q_tile * s.p_tile) * 4 * double(p.r * p.s) * c);
+    } else if (s.staging == 1) {
+        product.source_bytes = read_bytes;
     } else {
         product.source_bytes = 4 * strip_rows * strip_columns * aligned(c, s);
         d.core += strips * product.source_bytes / copy_bytes_per_cycle;
@@ -187,7 +201,7 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     d.far_bytes += strips * read_bytes * std::min(1.0, s.q_strip * double(p.stride_w) / strip_columns);
     add_product(d, product, s, isa, budget);
     d.core += strips * strip_cycles;
-    return share(d, double(p.n) * ceil_div(rows, s.p_strip), double(p.n) * rows, budget);
+    return share(d, double(p.n) * ceil_div(rows, s.p_strip) * panel_strips(s, k), double(p.n) * rows, budget);
 }
 
 }  // namespace

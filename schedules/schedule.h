@@ -21,6 +21,9 @@ struct Schedule {
     int p_strip = 0;    // rows of the same (depthwise: in units of p_tile; pointwise: strips); the unit of parallel work
     int c_block = 0;    // input channels that are summed up before the partial sums go back to memory; 0: all
     int c_unroll = 0;   // unrolling of the loop over input channels
+    int s_unroll = 0;   // conv2d: taps of a filter row that are multiplied together, all (s) or 1, each in a loop of its own
+    int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
+    int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
 };
 
 struct Knob {
@@ -32,6 +35,7 @@ constexpr Knob knobs[] = {
     {"vl", "lanes", &Schedule::lanes},       {"kv", "k_vectors", &Schedule::k_vectors}, {"tq", "q_tile", &Schedule::q_tile},
     {"tp", "p_tile", &Schedule::p_tile},     {"tm", "mid_q_tile", &Schedule::mid_q_tile}, {"sq", "q_strip", &Schedule::q_strip},
     {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
+    {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
 };
 
 // Replaces every knob that is 0 in `set` by the heuristic for the ISA and the problem; without a problem by one that does

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace sepal {
 namespace {
 
@@ -31,7 +34,10 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::q_strip, 1, most_of_an_axis},
                             {&Schedule::p_strip, 1, most_of_an_axis},
                             {&Schedule::c_block, 0, most_of_an_axis},
-                            {&Schedule::c_unroll, depthwise ? 0 : 1, most_unrolled}};
+                            {&Schedule::c_unroll, depthwise ? 0 : 1, most_unrolled},
+                            {&Schedule::s_unroll, op == Operator::conv2d ? 1 : 0, most_unrolled},
+                            {&Schedule::staging, op == Operator::conv2d || op == Operator::pointwise ? 1 : 0, 2},
+                            {&Schedule::k_strip, 0, most_of_an_axis}};
     for (const Range &r : ranges)
         for (const Knob &knob : knobs)
             if (knob.member == r.member && (s.*r.member < r.least || s.*r.member > r.most))
@@ -43,12 +49,17 @@ std::string out_of_range(const Schedule &s, Operator op) {
 
 int registers_needed(const Schedule &s, Operator op, Isa isa) {
     if (op == Operator::depthwise) return depthwise_registers(s, s.q_tile, isa);
-    const int vectors = s.k_vectors * s.q_tile + s.k_vectors;
+    const int vectors = s.k_vectors * (s.q_tile + std::max(s.s_unroll, 1));
     const int products = isa == Isa::x64 ? registers_of_a_vector(s, isa) : 0;
     return vectors * registers_of_a_vector(s, isa) + products + 1;
 }
 
 int depthwise_half_registers(const Schedule &s, Isa isa) { return depthwise_registers(s, s.mid_q_tile, isa); }
+
+int64_t l1_lines_for_pixels(int64_t c) {
+    constexpr int64_t sets = 64, ways = 8, floats = 16;
+    return c % floats == 0 ? sets / std::gcd(sets, c / floats) * ways : sets * ways;
+}
 
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     if (std::string why = out_of_range(s, op); !why.empty()) return why;
@@ -60,7 +71,9 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     const int registers = vector_registers(isa);
     if (const int needed = registers_needed(s, op, isa); needed > registers)
         return fmt::format("knob \"q_tile\" is {}, which with {} takes {} vector registers of {} lanes; allowed: {}, as many as {} has", s.q_tile,
-                           op == Operator::depthwise ? fmt::format("p_tile {}", s.p_tile) : fmt::format("k_vectors {} of {} lanes", s.k_vectors, s.lanes),
+                           op == Operator::depthwise ? fmt::format("p_tile {}", s.p_tile)
+                           : s.s_unroll > 1          ? fmt::format("k_vectors {} of {} lanes and s_unroll {}", s.k_vectors, s.lanes, s.s_unroll)
+                                                     : fmt::format("k_vectors {} of {} lanes", s.k_vectors, s.lanes),
                            needed, lanes_f32(isa), registers, name(isa));
     if (op != Operator::depsep) return {};
     if (const int needed = depthwise_half_registers(s, isa); needed > registers)

@@ -8,14 +8,18 @@
 namespace sepal {
 
 // Vector registers that the innermost loop keeps at once, by what the x86 schedules stage:
-//   conv2d, pointwise, depsep: k_vectors * q_tile accumulators, k_vectors vectors of the filter, one broadcast input value
-//                              (x64, which has no fused multiply-add: and one product)
+//   conv2d, pointwise, depsep: k_vectors * q_tile accumulators, k_vectors vectors of the filter for each of s_unroll taps, one
+//                              broadcast input value (x64, which has no fused multiply-add: and one product)
 //   depthwise:                 q_tile * p_tile accumulators, one vector of input, one tap
 // A vector of more lanes than a register has takes several. `schedule` is complete, as derive() makes it.
 int registers_needed(const Schedule &schedule, Operator op, Isa isa);
 
 // The same for the depthwise half of depsep: mid_q_tile * p_tile accumulators.
 int depthwise_half_registers(const Schedule &schedule, Isa isa);
+
+// Lines of an L1 of 64 sets and 8 ways that can hold one line each of neighbouring pixels of `c` channels. With 1024 channels all those
+// lines fall into one set; a tile of more pixels finds none of them in L1 again.
+int64_t l1_lines_for_pixels(int64_t c);
 
 // One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what
 // its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to

@@ -17,42 +17,47 @@ void set(int &knob, int64_t value) {
     if (knob == 0) knob = int(value);
 }
 
-// The accumulator tile is k_vectors x q_tile registers; besides it live k_vectors vectors of the filter and one broadcast
-// input value (SSE, which has no fused multiply-add, needs one more for the product).
+// The accumulator tile is k_vectors x q_tile registers; besides it live k_vectors vectors of the filter (for each of s_unroll taps) and
+// one broadcast input value (SSE, which has no fused multiply-add, needs one more for the product).
 //   avx512 (32 registers): 2 x 14 + 2 + 1 = 31; 16 loads for 28 FMAs, and 128 bytes of filter every 14 cycles
+//                          2 x 12 + 6 + 1 = 31 with 3 taps together: 20 loads for 72 FMAs, which leaves the front end room
 //   avx2   (16 registers): 2 x 6 + 2 + 1 = 15;   8 loads for 12 FMAs
+//                          1 x 12 + 3 + 1 = 16 with 3 taps together: 17 loads for 36 FMAs
 //   x64    (16 registers): 2 x 4 + 2 + 1 + 1 = 12
 int widest_q_tile(Schedule tile, Operator op, Isa isa) {
-    const int most_accumulators = isa == Isa::avx512 ? 28 : isa == Isa::avx2 ? 12 : 8;
+    const int most_accumulators = isa == Isa::avx512 ? (tile.s_unroll > 1 ? 24 : 28) : isa == Isa::avx2 ? 12 : 8;
     tile.q_tile = std::max(1, most_accumulators / tile.k_vectors);
     while (tile.q_tile > 1 && registers_needed(tile, op, isa) > vector_registers(isa)) tile.q_tile--;
     return tile.q_tile;
 }
 
 // The tile width that does a row of q pixels quickest: the cost of a tile is its multiply-adds plus about two pixels' worth of
-// loading the filter, and the last tile of a row is computed whole.
-int q_tile_for(int64_t q, int widest) {
+// loading the filter. The last tile of a row is computed whole, or `cut` to what is left.
+int q_tile_for(int64_t q, int widest, bool cut = false) {
     int best = 1;
     double best_cost = 1e30;
     for (int tile = 1; tile <= widest; tile++) {
-        const double cost = double(ceil_div(q, tile)) * (tile + 2.0);
+        const double tiles = double(ceil_div(q, tile)), cost = tiles * 2 + (cut ? double(q) : tiles * tile);
         if (cost <= best_cost) best = tile, best_cost = cost;
     }
     return best;
 }
 
 // Rows and pixels of a strip whose scratch memory (the padded input, or the depthwise half) fits in `budget` bytes, with the
-// fewest rows and pixels of halo in all. Rows stay few enough for `parallel_tasks` tasks.
+// fewest rows and pixels of halo in all. Where the filter stays in L2, rows are few enough for `parallel_tasks` tasks; where it
+// does not, each strip reads it anew from beyond, and tasks come from k_strip.
 constexpr int64_t parallel_tasks = 2;
 struct Strip {
     int64_t q, p;
 };
-Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo) {
+Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo, bool filter_stays) {
     const int64_t q = problem.q(), p = problem.p();
-    const int64_t most_rows = std::clamp<int64_t>(p * problem.n / parallel_tasks, 1, p);
+    const int64_t most_rows = filter_stays ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
     Strip best{q_tile, 1};
     double best_cost = std::numeric_limits<double>::infinity();
-    for (int64_t sq = q_tile; sq < q + q_tile; sq += q_tile)
+    for (int64_t sq = q_tile; sq < q + q_tile; sq += q_tile) {
+        // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left.
+        if (q % q_tile != 0 && sq != q_tile) continue;
         for (int64_t sp = 1; sp <= most_rows; sp++) {
             const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : sp;
             const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
@@ -61,7 +66,14 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
             const double cost = strips * (double(rows * columns) + 8);  // a strip itself costs about as much as 8 pixels
             if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
         }
+    }
     return best;
+}
+
+// The k_strip that makes at least parallel_tasks tasks of `tasks`; 0, all panels, where they are enough already.
+int64_t k_strip_for(const ConvProblem &problem, const Schedule &s, int64_t tasks) {
+    const int64_t panels = ceil_div(problem.k / problem.groups, s.lanes * s.k_vectors);
+    return tasks >= parallel_tasks || panels == 1 ? 0 : ceil_div(panels, ceil_div(parallel_tasks, tasks));
 }
 
 // Whether an input does not fit in L2; whether the filter of a pointwise convolution or half stays there beside input and output.
@@ -83,6 +95,8 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     const int64_t k = problem.k / problem.groups;
     const bool pays = (op == Operator::pointwise && pointwise_filter_stays(problem, isa)) || (op == Operator::depsep && depsep_streams(problem, isa));
     if (pays && isa == Isa::avx512 && k % (4 * lanes) == 0) return 4;
+    // A row of 7 pixels leaves registers for three: 10 loads for 21 multiply-adds instead of 9 for 14.
+    if (op == Operator::depsep && isa == Isa::avx512 && problem.q() <= 7 && k >= 6 * lanes) return 3;
     return k <= lanes ? 1 : 2;
 }
 
@@ -105,17 +119,46 @@ void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 // than the rows of the smallest images of the usual networks.
 constexpr int any_shape_q_tile = 7;
 
+// Channels that are too few to be copied: a vector of the copy would be mostly empty.
+constexpr int64_t few_channels = 4;
+
+// Taking the taps of a filter row together saves loads, since neighbouring pixels read the same input, and costs registers, hence width
+// of the tile. It pays for rows of output that need several tiles anyway, and for those that fit in the narrower one.
+void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
+    set(s.staging, problem && problem->c / problem->groups <= few_channels ? 1 : 2);
+    Schedule alone = s, together = s;
+    alone.s_unroll = 1;
+    if (problem && s.staging == 2 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->stride_w == 1 && problem->dilation_w == 1) {
+        together.s_unroll = int(problem->s);
+        if (isa == Isa::avx2) set(together.k_vectors, 1);
+        set(together.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
+        set(alone.k_vectors, together.k_vectors);
+        const int64_t q = problem->q();
+        const int widest = widest_q_tile(together, Operator::conv2d, isa);
+        const bool pays = isa == Isa::avx2 ? q >= 48 : q > widest_q_tile(alone, Operator::conv2d, isa) || q <= widest;
+        if (pays && s.s_unroll == 0 && s.q_tile <= widest) s = together;
+    }
+    set(s.s_unroll, 1);
+}
+
 void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
         return;
     }
-    const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa);
-    // An eighth of L2 for the padded input leaves the rest to the filter's panels.
-    const Strip strip = strip_for(*problem, s.q_tile, l2 / 8, 4 * c, true);
+    const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa), q = problem->q(), p = problem->p();
+    if (s.staging == 1) {  // whole rows, so that only their first and last tiles test taps
+        set(s.q_strip, ceil_div(q, s.q_tile) * s.q_tile);
+        set(s.p_strip, std::clamp<int64_t>(p * problem->n / parallel_tasks, 1, 16));
+        return;
+    }
+    // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there.
+    const bool filter_stays = 4 * problem->r * problem->s * c * problem->k <= l2;
+    const Strip strip = strip_for(*problem, s.q_tile, filter_stays ? l2 / 8 : l2 / 4, 4 * c, true, filter_stays);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
+    set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
     // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do.
     const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
     int64_t block = c;
@@ -127,13 +170,15 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);
+        set(s.staging, 1);
         return;
     }
-    const int64_t l2 = l2_bytes(isa);
-    const bool filter_stays = pointwise_filter_stays(*problem, isa);
-    // Where the filter stays in L2, few pixels at a time: their loads spread over the work. Where it does not, as many as do.
-    set(s.q_strip, filter_stays ? (input_from_afar(*problem, isa) ? 1 : 2) * s.q_tile : std::clamp<int64_t>(l2 / 4 / (4 * problem->c * s.q_tile), 1, 16) * s.q_tile);
+    // Few pixels at a time: their loads, or those of a filter that comes from far beyond L2, spread over the work.
+    const bool filter_from_afar = 4 * problem->c * problem->k > 3 * l2_bytes(isa);
+    set(s.q_strip, (filter_from_afar || (pointwise_filter_stays(*problem, isa) && input_from_afar(*problem, isa)) ? 1 : 2) * s.q_tile);
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
+    set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
+    set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->n * problem->p() * problem->q(), s.q_strip), s.p_strip)));
 }
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -150,7 +195,8 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 2);
     } else {
-        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false);
+        // Tasks come from rows, since every strip of panels would compute the depthwise half anew.
+        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false, true);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
     }
@@ -174,14 +220,15 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         derive_depthwise(s, isa, problem);
         return s;
     }
+    if (op == Operator::conv2d) derive_conv2d_tile(s, isa, problem);
     set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);
     const int widest = widest_q_tile(s, op, isa);
     if (op == Operator::pointwise)
         set(s.q_tile, widest);
     else
-        set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : std::min(widest, any_shape_q_tile));
-    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
-    set(s.c_unroll, problem ? 2 : 1);
+        set(s.q_tile, problem ? q_tile_for(problem->q(), widest, s.s_unroll > 1) : std::min(widest, any_shape_q_tile));
+    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known. A few all.
+    set(s.c_unroll, !problem ? 1 : op == Operator::conv2d && s.staging == 1 ? std::max<int64_t>(1, problem->c / problem->groups) : 2);
     switch (op) {
     case Operator::conv2d: derive_conv2d(s, isa, problem); break;
     case Operator::pointwise: derive_pointwise(s, isa, problem); break;

@@ -44,6 +44,7 @@ TEST_CASE("registers are counted as the schedules stage them", "[schedule]") {
     s.q_tile = 14;
     CHECK(registers_needed(s, Operator::conv2d, Isa::avx512) == 31);  // 28 accumulators, 2 of the filter, 1 of the input
     CHECK(registers_needed(with(s, &Schedule::lanes, 32), Operator::conv2d, Isa::avx512) == 61);
+    CHECK(registers_needed(with(s, &Schedule::s_unroll, 3), Operator::conv2d, Isa::avx512) == 35);  // 6 of the filter
     s.lanes = 4;
     s.q_tile = 4;
     CHECK(registers_needed(s, Operator::conv2d, Isa::x64) == 12);  // 8 + 2 + 1 and the product
@@ -94,6 +95,10 @@ TEST_CASE("knobs out of their range or no multiple are named, with what was foun
         {Operator::conv2d, &Schedule::p_strip, 0, "\"p_strip\" is 0", "1 to 65536"},
         {Operator::conv2d, &Schedule::c_block, -4, "\"c_block\" is -4", "0 to 65536"},
         {Operator::conv2d, &Schedule::c_unroll, 65, "\"c_unroll\" is 65", "1 to 64"},
+        {Operator::conv2d, &Schedule::s_unroll, 0, "\"s_unroll\" is 0", "1 to 64"},
+        {Operator::conv2d, &Schedule::s_unroll, 13, "and s_unroll 13 takes 41 vector registers", "32"},
+        {Operator::pointwise, &Schedule::staging, 3, "\"staging\" is 3", "1 to 2"},
+        {Operator::depsep, &Schedule::k_strip, -1, "\"k_strip\" is -1", "0 to 65536"},
     };
     for (const auto &c : cases) {
         const std::string why = why_not_valid(with(derived(c.op, Isa::avx512), c.knob, c.value), c.op, Isa::avx512);

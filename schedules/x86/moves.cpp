@@ -13,41 +13,56 @@ void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLeve
         .vectorize(st.k, knobs.lanes)
         .unroll(st.k)
         .unroll(st.x);
+    const bool has_taps = st.sum.dimensions() == 3, together = has_taps && knobs.s_unroll > 1;
     std::vector<VarOrRVar> order = {st.k, st.x, channel};
-    if (st.sum.dimensions() == 3) {
-        order.push_back(st.sum.y);
-        order.push_back(st.sum.z);
-    }
+    if (together) order = {st.k, st.sum.y, st.x, channel, st.sum.z};
+    else if (has_taps) order = {st.k, st.x, channel, st.sum.y, st.sum.z};
     Stage update = sum.update();
     update.reorder(order).vectorize(st.k, knobs.lanes).unroll(st.k).unroll(st.x);
     if (knobs.c_unroll > 1) update.unroll(channel, knobs.c_unroll);
 
     Func panel = st.filter.in(sum);
     panel.compute_at(sum, channel).vectorize(panel.args()[0], knobs.lanes).unroll(panel.args()[0]);
-    Func value = st.source.in(sum);
-    value.compute_at(sum, st.x).unroll(value.args()[0]);
     if (knobs.c_unroll > 1) panel.unroll(panel.args()[1]);
+    if (together) {
+        // Neighbouring pixels read the same input by different taps: one load and broadcast for all, which LLVM finds.
+        update.unroll(st.sum.y);
+        panel.unroll(panel.args()[2]);
+    } else {
+        Func value = st.source.in(sum);
+        value.compute_at(sum, st.x).unroll(value.args()[0]);
+    }
 }
 
 }  // namespace
+
+std::optional<Var> split_panels(ConvStages &st, const OutputLoops &loops, const Var &in_panel, const Schedule &knobs) {
+    st.output.split(st.k, loops.panel, in_panel, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf);
+    if (knobs.k_strip == 0) return std::nullopt;
+    Var strip_of_panels("strip_of_panels");
+    st.output.split(loops.panel, strip_of_panels, loops.panel, knobs.k_strip, TailStrategy::GuardWithIf);
+    return strip_of_panels;
+}
 
 OutputLoops tile_rows(ConvStages &st, const Schedule &knobs) {
     const OutputLoops loops;
     Var in_panel("in_panel"), in_strip("in_strip"), in_tile("in_tile"), strip_of_rows("strip_of_rows"), row("row");
     std::vector<VarOrRVar> order = {in_panel, in_tile, loops.tile, row, loops.panel, loops.strip};
     if (st.acc.dimensions() == 5) order.push_back(st.g);
+    const std::optional<Var> strip_of_panels = split_panels(st, loops, in_panel, knobs);
+    if (strip_of_panels) order.push_back(*strip_of_panels);
     order.push_back(strip_of_rows);
     order.push_back(st.n);
-    st.output.split(st.k, loops.panel, in_panel, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf)
-        .split(st.x, loops.strip, in_strip, knobs.q_strip, TailStrategy::GuardWithIf)
+    st.output.split(st.x, loops.strip, in_strip, knobs.q_strip, TailStrategy::GuardWithIf)
         .split(in_strip, loops.tile, in_tile, knobs.q_tile, TailStrategy::GuardWithIf)
         .split(st.y, strip_of_rows, row, knobs.p_strip, TailStrategy::GuardWithIf)
         .reorder(order)
         .vectorize(in_panel, knobs.lanes, TailStrategy::GuardWithIf)
         .unroll(in_panel)
         .unroll(in_tile)
-        .fuse(strip_of_rows, st.n, loops.task)
-        .parallel(loops.task);
+        .fuse(strip_of_rows, st.n, loops.task);
+    if (strip_of_panels) st.output.fuse(*strip_of_panels, loops.task, loops.task);
+    st.output.parallel(loops.task);
     return loops;
 }
 
