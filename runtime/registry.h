@@ -50,7 +50,7 @@ struct Variant {
     Isa isa = Isa::x64;
     const char *scheduler = "";  // hand, tuned, reference, or the name of an autoscheduler: mullapudi2016, adams2019, li2018
     const char *suite = "";      // the suite whose problem this is specialised to; empty for any-shape variants
-    std::array<KnobValue, 12> knobs = {};  // up to the first with an empty token
+    std::array<KnobValue, 16> knobs = {};  // up to the first with an empty token
     std::array<Condition, field_count> when = {};
     int when_count = 0;
     int64_t panel = 0;  // output channels in one packed panel of the (pointwise) filter; 0: one panel of all

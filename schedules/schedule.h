@@ -24,6 +24,7 @@ struct Schedule {
     int s_unroll = 0;   // conv2d: taps of a filter row that are multiplied together, all (s) or 1, each in a loop of its own
     int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
+    int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
 };
 
 struct Knob {
@@ -36,6 +37,7 @@ constexpr Knob knobs[] = {
     {"tp", "p_tile", &Schedule::p_tile},     {"tm", "mid_q_tile", &Schedule::mid_q_tile}, {"sq", "q_strip", &Schedule::q_strip},
     {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
     {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
+    {"ra", "read_ahead", &Schedule::read_ahead},
 };
 
 // Replaces every knob that is 0 in `set` by the heuristic for the ISA and the problem; without a problem by one that does

@@ -37,7 +37,8 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::c_unroll, depthwise ? 0 : 1, most_unrolled},
                             {&Schedule::s_unroll, op == Operator::conv2d ? 1 : 0, most_unrolled},
                             {&Schedule::staging, op == Operator::conv2d || op == Operator::pointwise ? 1 : 0, 2},
-                            {&Schedule::k_strip, 0, most_of_an_axis}};
+                            {&Schedule::k_strip, 0, most_of_an_axis},
+                            {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0}};
     for (const Range &r : ranges)
         for (const Knob &knob : knobs)
             if (knob.member == r.member && (s.*r.member < r.least || s.*r.member > r.most))

@@ -66,6 +66,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     axes.push_back({knob(&Schedule::c_unroll), false, {1, 2, 4}});
     if (p.op == Operator::conv2d && p.s > 1 && p.s <= 7) axes.push_back({knob(&Schedule::s_unroll), false, {1, int(p.s)}});
     if (p.op != Operator::depsep) axes.push_back({knob(&Schedule::staging), false, {1, 2}});
+    if (p.op == Operator::pointwise) axes.push_back({knob(&Schedule::read_ahead), false, {1, 2}});
     return axes;
 }
 

@@ -83,11 +83,11 @@ bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) {
     return 4 * channels * problem.k <= l2_bytes(isa) / 4;
 }
 
-// Whether a depsep problem's input and output come from and go to memory beyond every cache (one of 16 MiB, a large share of a core's),
-// while the filter stays in L2.
-bool depsep_streams(const ConvProblem &problem, Isa isa) {
-    return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20) && pointwise_filter_stays(problem, isa);
-}
+// Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
+bool input_from_memory(const ConvProblem &problem) { return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20); }
+
+// Whether a depsep problem's input comes from there, while the filter stays in L2.
+bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && pointwise_filter_stays(problem, isa); }
 
 // Vectors of output channels in a tile. Two make the widest tiles, which load the filter least often. Where that costs nothing, since
 // the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles need 10 loads for 24 multiply-adds.
@@ -171,6 +171,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         set(s.q_strip, 2 * s.q_tile);
         set(s.p_strip, 4);
         set(s.staging, 1);
+        set(s.read_ahead, 1);
         return;
     }
     // Few pixels at a time: their loads, or those of a filter that comes from far beyond L2, spread over the work.
@@ -178,6 +179,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     set(s.q_strip, (filter_from_afar || (pointwise_filter_stays(*problem, isa) && input_from_afar(*problem, isa)) ? 1 : 2) * s.q_tile);
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
+    set(s.read_ahead, input_from_memory(*problem) && s.staging == 1 ? 2 : 1);
     set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->n * problem->p() * problem->q(), s.q_strip), s.p_strip)));
 }
 
@@ -228,7 +230,9 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     else
         set(s.q_tile, problem ? q_tile_for(problem->q(), widest, s.s_unroll > 1) : std::min(widest, any_shape_q_tile));
     // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known. A few all.
-    set(s.c_unroll, !problem ? 1 : op == Operator::conv2d && s.staging == 1 ? std::max<int64_t>(1, problem->c / problem->groups) : 2);
+    // Four where each step also reads ahead.
+    const bool reads_ahead = problem && op == Operator::pointwise && input_from_memory(*problem);
+    set(s.c_unroll, !problem ? 1 : op == Operator::conv2d && s.staging == 1 ? std::max<int64_t>(1, problem->c / problem->groups) : reads_ahead ? 4 : 2);
     switch (op) {
     case Operator::conv2d: derive_conv2d(s, isa, problem); break;
     case Operator::pointwise: derive_pointwise(s, isa, problem); break;

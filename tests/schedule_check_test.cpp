@@ -98,6 +98,7 @@ TEST_CASE("knobs out of their range or no multiple are named, with what was foun
         {Operator::conv2d, &Schedule::s_unroll, 0, "\"s_unroll\" is 0", "1 to 64"},
         {Operator::conv2d, &Schedule::s_unroll, 13, "and s_unroll 13 takes 41 vector registers", "32"},
         {Operator::pointwise, &Schedule::staging, 3, "\"staging\" is 3", "1 to 2"},
+        {Operator::pointwise, &Schedule::read_ahead, 3, "\"read_ahead\" is 3", "1 to 2"},
         {Operator::depsep, &Schedule::k_strip, -1, "\"k_strip\" is -1", "0 to 65536"},
     };
     for (const auto &c : cases) {

@@ -1,5 +1,6 @@
 // Kernels specialised to a problem, compiled in process, against the reference: what the schedules do only where extents are known.
 #include "catch.h"
+#include "passes/read_ahead.h"
 #include "support.h"
 #include "tools/compile/in_process.h"
 
@@ -81,6 +82,42 @@ TEST_CASE("a pointwise strip copied to scratch, with tails of pixels and channel
     for (int64_t w : {14, 15, 27, 49}) check(pointwise(1, w, 64, 40), knob(&Schedule::staging, 2));
     check(pointwise(7, 7, 1024, 130));
     check(pointwise(5, 13, 19, 33), knob(&Schedule::staging, 2));
+}
+
+TEST_CASE("reading ahead changes no result, whatever the number of pixels", "[specialised]") {
+    for (int64_t pixels : {14, 15, 41, 300}) check(pointwise(1, pixels, 48, 70), knob(&Schedule::read_ahead, 2));
+    check(pointwise(3, 50, 20, 256), knob(&Schedule::read_ahead, 2, knob(&Schedule::staging, 2)));
+}
+
+TEST_CASE("the pass reads the next tile in every loop over channels, and not beyond the input", "[specialised]") {
+    // 3 panels of 2 sums over 8 channels for each of 12 pixels.
+    Halide::ImageParam in(Halide::Float(32), 2, "in");
+    Halide::Var k("k"), x("x"), panel("panel"), inner("inner");
+    Halide::RDom c(0, 8, "c");
+    Halide::Func sum("sum");
+    sum(k, x) = 0.0f;
+    sum(k, x) += in(c, x) * Halide::cast<float>(k);
+    Halide::Func out("out");
+    out(k, x) = sum(k, x);
+    out.bound(k, 0, 6).split(k, panel, inner, 2).reorder(inner, panel, x).parallel(x);
+    sum.compute_at(out, panel).update().reorder(k, c);
+    in.dim(0).set_bounds(0, 8).dim(1).set_min(0).set_stride(8);
+    out.output_buffer().dim(0).set_bounds(0, 6).dim(1).set_min(0).set_stride(6);
+    Halide::Pipeline pipeline(out);
+    const Halide::Expr pixels = Halide::Internal::Variable::make(Halide::Int(32), "in.extent.1");
+    pipeline.add_custom_lowering_pass(new ReadAhead({"c$x", ".panel", "in", 8, 4, pixels * 8}));
+
+    const TemporaryFolder folder;
+    pipeline.compile_to_lowered_stmt(folder.path("sum.stmt"), {in}, Halide::Text);
+    const std::string text = bytes_of(folder.path("sum.stmt"));
+    CHECK_THAT(text, Catch::Matchers::Contains("read_ahead") && Catch::Matchers::Contains("min(read_ahead_start"));
+
+    Halide::Buffer<float> data(8, 12);  // the last pixel's next tile would lie outside
+    data.fill([](int ci, int xi) { return float(ci + 10 * xi); });
+    in.set(data);
+    const Halide::Buffer<float> result = pipeline.realize({6, 12});
+    for (int xi = 0; xi < 12; xi++)
+        for (int ki = 0; ki < 6; ki++) CHECK(result(ki, xi) == float(ki * (28 + 80 * xi)));
 }
 
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {
