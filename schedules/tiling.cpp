@@ -32,13 +32,13 @@ int widest_q_tile(Schedule tile, Operator op, Isa isa) {
 }
 
 // The tile width that does a row of q pixels quickest: the cost of a tile is its multiply-adds plus about two pixels' worth of
-// loading the filter. The last tile of a row is computed whole, or `cut` to what is left.
+// loading the filter. The last tile of a row is computed whole, or `cut` to what is left: then the narrowest of equals leaves most.
 int q_tile_for(int64_t q, int widest, bool cut = false) {
     int best = 1;
     double best_cost = 1e30;
     for (int tile = 1; tile <= widest; tile++) {
         const double tiles = double(ceil_div(q, tile)), cost = tiles * 2 + (cut ? double(q) : tiles * tile);
-        if (cost <= best_cost) best = tile, best_cost = cost;
+        if (cost < best_cost || (cost == best_cost && !cut)) best = tile, best_cost = cost;
     }
     return best;
 }
