@@ -44,15 +44,15 @@ int q_tile_for(int64_t q, int widest, bool cut = false) {
 }
 
 // Rows and pixels of a strip whose scratch memory (the padded input, or the depthwise half) fits in `budget` bytes, with the
-// fewest rows and pixels of halo in all. Where the filter stays in L2, rows are few enough for `parallel_tasks` tasks; where it
-// does not, each strip reads it anew from beyond, and tasks come from k_strip.
+// fewest rows and pixels of halo in all. With `shared_rows` the rows are few enough for `parallel_tasks` tasks. Without, which is for
+// filters that each strip reads anew from beyond L2, tasks come from k_strip.
 constexpr int64_t parallel_tasks = 2;
 struct Strip {
     int64_t q, p;
 };
-Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo, bool filter_stays) {
+Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo, bool shared_rows) {
     const int64_t q = problem.q(), p = problem.p();
-    const int64_t most_rows = filter_stays ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
+    const int64_t most_rows = shared_rows ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
     Strip best{q_tile, 1};
     double best_cost = std::numeric_limits<double>::infinity();
     for (int64_t sq = q_tile; sq < q + q_tile; sq += q_tile) {
