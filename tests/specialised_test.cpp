@@ -4,6 +4,10 @@
 #include "support.h"
 #include "tools/compile/in_process.h"
 
+#include <fmt/format.h>
+
+#include <set>
+
 using namespace sepal;
 
 namespace {
@@ -38,7 +42,11 @@ Schedule knob(int Schedule::*member, int value, Schedule s = {}) {
 void check(const ConvProblem &p, const Schedule &knobs = {}) {
     const Cpu cpu = Cpu::detect();
     for (Isa isa : {Isa::avx512, Isa::avx2}) {
-        if (!cpu.runs(isa)) continue;
+        if (!cpu.runs(isa)) {
+            static std::set<Isa> told;
+            if (told.insert(isa).second) fmt::print("[SKIP] specialised kernels of {}: this CPU cannot run them\n", name(isa));
+            continue;
+        }
         INFO(p.key() << " " << name(isa) << " " << knobs_text(knobs));
         const KernelSpec spec = specialise(p, isa, "hand", knobs);
         set_num_threads_in_process(threads);
