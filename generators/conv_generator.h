@@ -52,7 +52,8 @@ protected:
     Schedule knobs() const {
         Schedule s;
         s.lanes = lanes, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
-        s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.s_unroll = s_unroll, s.staging = staging, s.k_strip = k_strip, s.read_ahead = read_ahead;
+        s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.s_unroll = s_unroll, s.staging = staging;
+        s.k_strip = k_strip, s.read_ahead = read_ahead;
         return s;
     }
 

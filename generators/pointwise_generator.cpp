@@ -32,8 +32,8 @@ public:
         schedule_pointwise_x86(stages, knobs, get_target());
         if (knobs.read_ahead < 2 || c == at_run_time || k == at_run_time) return;
         // All steps of all panels together go through the next tile once.
-        const int panels = (k + knobs.lanes * knobs.k_vectors - 1) / (knobs.lanes * knobs.k_vectors), line = 16;
-        const int floats_per_step = std::clamp(knobs.q_tile * knobs.c_unroll / panels, 1, line);
+        constexpr int line = 16;
+        const int floats_per_step = std::clamp(knobs.q_tile * knobs.c_unroll / panels(k), 1, line);
         const Halide::Expr pixels = Halide::Internal::Variable::make(Halide::Int(32), "input.extent.1");
         get_pipeline().add_custom_lowering_pass(new ReadAhead({"sum$x", ".panel", "input", knobs.q_tile * c, floats_per_step, pixels * int(c)}));
     }

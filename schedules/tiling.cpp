@@ -55,9 +55,9 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     const int64_t most_rows = shared_rows ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
     Strip best{q_tile, 1};
     double best_cost = std::numeric_limits<double>::infinity();
-    for (int64_t sq = q_tile; sq < q + q_tile; sq += q_tile) {
-        // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left.
-        if (q % q_tile != 0 && sq != q_tile) continue;
+    // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left.
+    const int64_t widest = q % q_tile == 0 ? q : q_tile;
+    for (int64_t sq = q_tile; sq <= widest; sq += q_tile)
         for (int64_t sp = 1; sp <= most_rows; sp++) {
             const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : sp;
             const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
@@ -66,7 +66,6 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
             const double cost = strips * (double(rows * columns) + 8);  // a strip itself costs about as much as 8 pixels
             if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
         }
-    }
     return best;
 }
 
@@ -77,14 +76,13 @@ int64_t k_strip_for(const ConvProblem &problem, const Schedule &s, int64_t tasks
 }
 
 // Whether an input does not fit in L2; whether the filter of a pointwise convolution or half stays there beside input and output.
-bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.n * problem.h * problem.w * problem.c > l2_bytes(isa); }
+bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.input_elements() > l2_bytes(isa); }
 bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) {
-    const int64_t channels = problem.op == Operator::depsep ? problem.mid_channels() : problem.c;
-    return 4 * channels * problem.k <= l2_bytes(isa) / 4;
+    return 4 * (problem.op == Operator::depsep ? problem.pointwise_filter_elements() : problem.filter_elements()) <= l2_bytes(isa) / 4;
 }
 
 // Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
-bool input_from_memory(const ConvProblem &problem) { return 4 * problem.n * problem.h * problem.w * problem.c > (int64_t(16) << 20); }
+bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > (int64_t(16) << 20); }
 
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && pointwise_filter_stays(problem, isa); }
@@ -148,13 +146,14 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         return;
     }
     const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa), q = problem->q(), p = problem->p();
-    if (s.staging == 1) {  // whole rows, so that only their first and last tiles test taps
+    if (s.staging == 1) {  // whole rows, so that only their first and last tiles test taps; all of the few channels at a time
+        set(s.c_unroll, c);
         set(s.q_strip, ceil_div(q, s.q_tile) * s.q_tile);
         set(s.p_strip, std::clamp<int64_t>(p * problem->n / parallel_tasks, 1, 16));
         return;
     }
     // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there.
-    const bool filter_stays = 4 * problem->r * problem->s * c * problem->k <= l2;
+    const bool filter_stays = 4 * problem->filter_elements() <= l2;
     const Strip strip = strip_for(*problem, s.q_tile, filter_stays ? l2 / 8 : l2 / 4, 4 * c, true, filter_stays);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
@@ -175,11 +174,13 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         return;
     }
     // Few pixels at a time: their loads, or those of a filter that comes from far beyond L2, spread over the work.
-    const bool filter_from_afar = 4 * problem->c * problem->k > 3 * l2_bytes(isa);
+    const bool filter_from_afar = 4 * problem->filter_elements() > 3 * l2_bytes(isa);
     set(s.q_strip, (filter_from_afar || (pointwise_filter_stays(*problem, isa) && input_from_afar(*problem, isa)) ? 1 : 2) * s.q_tile);
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
-    set(s.read_ahead, input_from_memory(*problem) && s.staging == 1 ? 2 : 1);
+    const bool from_memory = input_from_memory(*problem);
+    set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
+    if (from_memory) set(s.c_unroll, 4);  // each step also reads ahead
     set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->n * problem->p() * problem->q(), s.q_strip), s.p_strip)));
 }
 
@@ -229,16 +230,14 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         set(s.q_tile, widest);
     else
         set(s.q_tile, problem ? q_tile_for(problem->q(), widest, s.s_unroll > 1) : std::min(widest, any_shape_q_tile));
-    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known. A few all.
-    // Four where each step also reads ahead.
-    const bool reads_ahead = problem && op == Operator::pointwise && input_from_memory(*problem);
-    set(s.c_unroll, !problem ? 1 : op == Operator::conv2d && s.staging == 1 ? std::max<int64_t>(1, problem->c / problem->groups) : reads_ahead ? 4 : 2);
     switch (op) {
     case Operator::conv2d: derive_conv2d(s, isa, problem); break;
     case Operator::pointwise: derive_pointwise(s, isa, problem); break;
     case Operator::depsep: derive_depsep(s, isa, problem); break;
     case Operator::depthwise: break;
     }
+    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
+    set(s.c_unroll, problem ? 2 : 1);
     return s;
 }
 
