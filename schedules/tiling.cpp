@@ -21,11 +21,12 @@ void set(int &knob, int64_t value) {
 // one broadcast input value (SSE, which has no fused multiply-add, needs one more for the product).
 //   avx512 (32 registers): 2 x 14 + 2 + 1 = 31; 16 loads for 28 FMAs, and 128 bytes of filter every 14 cycles
 //                          2 x 12 + 6 + 1 = 31 with 3 taps together: 20 loads for 72 FMAs, which leaves the front end room
+//                          3 x 8  + 3 + 1 = 28; 3 x 9 fits, too, but was slower
 //   avx2   (16 registers): 2 x 6 + 2 + 1 = 15;   8 loads for 12 FMAs
 //                          1 x 12 + 3 + 1 = 16 with 3 taps together: 17 loads for 36 FMAs
 //   x64    (16 registers): 2 x 4 + 2 + 1 + 1 = 12
 int widest_q_tile(Schedule tile, Operator op, Isa isa) {
-    const int most_accumulators = isa == Isa::avx512 ? (tile.s_unroll > 1 ? 24 : 28) : isa == Isa::avx2 ? 12 : 8;
+    const int most_accumulators = isa == Isa::avx512 ? (tile.s_unroll > 1 || tile.k_vectors == 3 ? 24 : 28) : isa == Isa::avx2 ? 12 : 8;
     tile.q_tile = std::max(1, most_accumulators / tile.k_vectors);
     while (tile.q_tile > 1 && registers_needed(tile, op, isa) > vector_registers(isa)) tile.q_tile--;
     return tile.q_tile;
@@ -87,15 +88,50 @@ bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_el
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && pointwise_filter_stays(problem, isa); }
 
-// Vectors of output channels in a tile. Two make the widest tiles, which load the filter least often. Where that costs nothing, since
-// the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles need 10 loads for 24 multiply-adds.
+// Vectors of output channels in a tile of conv2d and depsep. Two make the widest tiles, which load the filter least often.
 int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     const int64_t k = problem.k / problem.groups;
-    const bool pays = (op == Operator::pointwise && pointwise_filter_stays(problem, isa)) || (op == Operator::depsep && depsep_streams(problem, isa));
-    if (pays && isa == Isa::avx512 && k % (4 * lanes) == 0) return 4;
+    // Where that costs nothing, since the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles
+    // need 10 loads for 24 multiply-adds.
+    if (op == Operator::depsep && isa == Isa::avx512 && depsep_streams(problem, isa) && k % (4 * lanes) == 0) return 4;
     // A row of 7 pixels leaves registers for three: 10 loads for 21 multiply-adds instead of 9 for 14.
     if (op == Operator::depsep && isa == Isa::avx512 && problem.q() <= 7 && k >= 6 * lanes) return 3;
     return k <= lanes ? 1 : 2;
+}
+
+// Pixels of a strip of pointwise: one tile's, so that its input is read from L1 by every panel, where the filter stays in L2, and where
+// it comes from far beyond L2, so that its loads are spread over the work; else two tiles', for half the loads of the filter.
+int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, int q_tile) {
+    const bool filter_from_afar = 4 * problem.filter_elements() > 3 * l2_bytes(isa);
+    return (filter_from_afar || pointwise_filter_stays(problem, isa) ? 1 : 2) * q_tile;
+}
+
+// The accumulator tile of pointwise that does all pixels and channels quickest. Costs are in multiply-adds, of which two are done in a
+// cycle: those of whole tiles, since the last panel and the last tile are computed whole; 3/4 for each load, which takes its share of
+// the front end, a little more for a pixel's when the strip's input does not stay in L1; and what a vector of the filter costs beyond
+// L1. The factors were fitted to measured times of 12 shapes of networks on a Xeon of the Cascade Lake generation.
+void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
+    constexpr int widest = 14, l1_share = 24 << 10;
+    const int64_t pixels = problem.n * problem.p() * problem.q(), vectors = ceil_div(problem.k, s.lanes);
+    const int64_t filter_bytes = 4 * problem.filter_elements();
+    const double load = 0.75, vector_share = lanes_f32(isa) / 16.0;
+    const double filter_load =
+        load + vector_share * (filter_bytes <= l1_share ? 0 : filter_bytes <= l2_bytes(isa) / 4 * 3 ? 0.75 : 3.25);
+    Schedule best = s;
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (int k_vectors = 1; k_vectors <= std::min<int64_t>(vectors, 5); k_vectors++)
+        for (int q_tile = k_vectors; q_tile <= widest; q_tile++) {
+            Schedule tile = s;
+            set(tile.k_vectors, k_vectors);
+            set(tile.q_tile, q_tile);
+            if (s.q_tile == 0 && tile.q_tile > widest_q_tile(tile, Operator::pointwise, isa)) continue;
+            const int accumulators = tile.k_vectors * tile.q_tile;
+            const bool input_in_l1 = 4 * problem.c * pointwise_q_strip(problem, isa, tile.q_tile) <= l1_share;
+            const double tile_cost = accumulators + tile.q_tile * (input_in_l1 ? load : load + 0.25) + tile.k_vectors * filter_load;
+            const double cost = double(ceil_div(vectors, tile.k_vectors) * ceil_div(pixels, tile.q_tile)) * tile_cost;
+            if (cost < best_cost) best = tile, best_cost = cost;
+        }
+    s = best;
 }
 
 // The accumulator tile of depthwise and of depsep's depthwise half: one vector of channels x a few pixels x 2 rows, so that each row of
@@ -173,9 +209,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         set(s.read_ahead, 1);
         return;
     }
-    // Few pixels at a time: their loads, or those of a filter that comes from far beyond L2, spread over the work.
-    const bool filter_from_afar = 4 * problem->filter_elements() > 3 * l2_bytes(isa);
-    set(s.q_strip, (filter_from_afar || (pointwise_filter_stays(*problem, isa) && input_from_afar(*problem, isa)) ? 1 : 2) * s.q_tile);
+    set(s.q_strip, pointwise_q_strip(*problem, isa, s.q_tile));
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
     const bool from_memory = input_from_memory(*problem);
@@ -224,6 +258,7 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
         return s;
     }
     if (op == Operator::conv2d) derive_conv2d_tile(s, isa, problem);
+    if (op == Operator::pointwise && problem) set_pointwise_tile(s, isa, *problem);
     set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);
     const int widest = widest_q_tile(s, op, isa);
     if (op == Operator::pointwise)
@@ -237,7 +272,7 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     case Operator::depthwise: break;
     }
     // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
-    set(s.c_unroll, problem ? 2 : 1);
+    set(s.c_unroll, problem && s.c_block % 2 == 0 ? 2 : 1);
     return s;
 }
 
