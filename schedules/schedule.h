@@ -5,6 +5,8 @@
 #include "runtime/isa.h"
 #include "runtime/problem.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +41,9 @@ constexpr Knob knobs[] = {
     {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
     {"ra", "read_ahead", &Schedule::read_ahead},
 };
+inline const Knob &knob_of(int Schedule::*member) {
+    return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });
+}
 
 // Replaces every knob that is 0 in `set` by the heuristic for the ISA and the problem; without a problem by one that does
 // for any shape. Defined in tiling.cpp, where the resource budgets are.

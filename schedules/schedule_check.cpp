@@ -40,9 +40,8 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::k_strip, 0, most_of_an_axis},
                             {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0}};
     for (const Range &r : ranges)
-        for (const Knob &knob : knobs)
-            if (knob.member == r.member && (s.*r.member < r.least || s.*r.member > r.most))
-                return fmt::format("knob \"{}\" is {}; allowed for {}: {} to {}", knob.name, s.*r.member, name(op), r.least, r.most);
+        if (s.*r.member < r.least || s.*r.member > r.most)
+            return fmt::format("knob \"{}\" is {}; allowed for {}: {} to {}", knob_of(r.member).name, s.*r.member, name(op), r.least, r.most);
     return {};
 }
 
@@ -81,6 +80,26 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
         return fmt::format("knob \"p_tile\" is {}, which with mid_q_tile {} in the depthwise half takes {} vector registers; allowed: {}, as many as {} has",
                            s.p_tile, s.mid_q_tile, needed, registers, name(isa));
     return {};
+}
+
+std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa) {
+    Schedule s = schedule;
+    if (s.c_block >= (problem.op == Operator::depsep ? problem.mid_channels() : problem.c / problem.groups)) s.c_block = 0;
+    if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
+    const auto least = least_extent(problem.op);
+    if (!least || value(problem, least->field) >= s.*least->knob) return {};
+    return fmt::format("knob \"{}\" is {}; allowed: up to {}, the problem's {}", knob_of(least->knob).name, s.*least->knob, value(problem, least->field),
+                       least->field == Field::c ? "channels" : "pixels");
+}
+
+std::optional<LeastExtent> least_extent(Operator op) {
+    switch (op) {
+    case Operator::depthwise:
+    case Operator::depsep: return LeastExtent{Field::c, &Schedule::lanes};
+    case Operator::pointwise: return LeastExtent{Field::pixels, &Schedule::q_tile};
+    case Operator::conv2d: break;
+    }
+    return std::nullopt;
 }
 
 }  // namespace sepal

@@ -1,6 +1,7 @@
 // What a schedule may be: the limits that the hand-written schedules need, checked before anything is compiled.
 #pragma once
 
+#include "runtime/registry.h"
 #include "schedule.h"
 
 #include <string>
@@ -25,5 +26,16 @@ int64_t l1_lines_for_pixels(int64_t c);
 // its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to
 // code that spills or recomputes.
 std::string why_not_valid(const Schedule &schedule, Operator op, Isa isa);
+
+// The same for a kernel of one problem, which is also to have a whole tile (below), and where blocks of all its channels are none.
+std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa);
+
+// Tiles at the end of a row of channels or pixels are shifted inwards, so that they need a whole tile: the field that a problem must have at
+// least as much of as the knob says. Nothing for conv2d.
+struct LeastExtent {
+    Field field;
+    int Schedule::*knob;
+};
+std::optional<LeastExtent> least_extent(Operator op);
 
 }  // namespace sepal

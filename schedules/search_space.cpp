@@ -7,10 +7,6 @@
 namespace sepal {
 namespace {
 
-const Knob &knob(int Schedule::*member) {
-    return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });
-}
-
 // 1, 2, 3, 4, 6, 8, 12, 16, 24 ... up to `most`, and `most` itself: each one or two thirds of an octave from the next.
 std::vector<int> ladder(int64_t most) {
     std::vector<int> values;
@@ -48,25 +44,25 @@ std::vector<int> block_values(int64_t channels) {
 std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.n * p.p() * p.q() : p.q();
     if (p.op == Operator::depthwise)
-        return {{knob(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
-                {knob(&Schedule::q_tile), false, up_to(std::min(q, registers / 2))},
-                {knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))},
-                {knob(&Schedule::p_strip), false, ladder(p.p())}};
+        return {{knob_of(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
+                {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers / 2))},
+                {knob_of(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))},
+                {knob_of(&Schedule::p_strip), false, ladder(p.p())}};
     const int64_t k = p.k / p.groups, c = p.op == Operator::conv2d ? p.c / p.groups : p.mid_channels();
-    std::vector<Axis> axes = {{knob(&Schedule::lanes), false, lane_values(k, isa)},
-                              {knob(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (k + 3) / 4))},
-                              {knob(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
+    std::vector<Axis> axes = {{knob_of(&Schedule::lanes), false, lane_values(k, isa)},
+                              {knob_of(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (k + 3) / 4))},
+                              {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
     if (p.op == Operator::depsep) {
-        axes.push_back({knob(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
-        axes.push_back({knob(&Schedule::mid_q_tile), false, {1, 7}});  // in the order of memory, or with the taps' loads shared by most pixels
+        axes.push_back({knob_of(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
+        axes.push_back({knob_of(&Schedule::mid_q_tile), false, {1, 7}});  // in the order of memory, or with the taps' loads shared by most pixels
     }
-    axes.push_back({knob(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
-    axes.push_back({knob(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});
-    if (p.op != Operator::pointwise) axes.push_back({knob(&Schedule::c_block), false, block_values(c)});
-    axes.push_back({knob(&Schedule::c_unroll), false, {1, 2, 4}});
-    if (p.op == Operator::conv2d && p.s > 1 && p.s <= 7) axes.push_back({knob(&Schedule::s_unroll), false, {1, int(p.s)}});
-    if (p.op != Operator::depsep) axes.push_back({knob(&Schedule::staging), false, {1, 2}});
-    if (p.op == Operator::pointwise) axes.push_back({knob(&Schedule::read_ahead), false, {1, 2}});
+    axes.push_back({knob_of(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
+    axes.push_back({knob_of(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});
+    if (p.op != Operator::pointwise) axes.push_back({knob_of(&Schedule::c_block), false, block_values(c)});
+    axes.push_back({knob_of(&Schedule::c_unroll), false, {1, 2, 4}});
+    if (p.op == Operator::conv2d && p.s > 1 && p.s <= 7) axes.push_back({knob_of(&Schedule::s_unroll), false, {1, int(p.s)}});
+    if (p.op != Operator::depsep) axes.push_back({knob_of(&Schedule::staging), false, {1, 2}});
+    if (p.op == Operator::pointwise) axes.push_back({knob_of(&Schedule::read_ahead), false, {1, 2}});
     return axes;
 }
 

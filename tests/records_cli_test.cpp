@@ -130,6 +130,11 @@ TEST_CASE("records verify reruns the best and says what no longer holds", "[cli]
     CHECK(foreign.code == 2);
     CHECK_THAT(foreign.out, Contains("skipped: needs avx512"));
     CHECK_THAT(foreign.err, Contains("none of the 1 best records"));
+    TuningRecord uneven = of_this_machine(1000, 1);
+    uneven.schedule.q_strip += 1;
+    const Ran invalid = verify({uneven});
+    CHECK(invalid.code == 2);
+    CHECK_THAT(invalid.err, Contains("t.jsonl:1: knob \"q_strip\" is ") && Contains("a multiple of q_tile") && Contains("the line is skipped"));
     check_bad_input(run("records verify --seconds 0 " + folder.path("t.jsonl")), {"--seconds"});
 }
 
@@ -137,7 +142,10 @@ TEST_CASE("--tuning takes the knobs of the file's record", "[cli][records]") {
     const TemporaryFolder folder;
     TuningRecord r = of_this_machine(1, 12);
     r.schedule.q_tile = r.schedule.q_strip = 3;
-    const std::string records = folder.write("t.jsonl", line(r) + "garbage\n");
+    TuningRecord quicker = r;  // but with knobs that no kernel is made with
+    quicker.samples_ms = {0.1};
+    quicker.schedule.q_tile = quicker.schedule.q_strip = 16;
+    const std::string records = folder.write("t.jsonl", line(r) + "garbage\n" + line(quicker));
     const std::string problems = folder.write("p.json", "{\"problems\": [" + to_json(r.problem) + "]}");
     const Tensors tensors = make_exact_tensors(r.problem, check_seed);
     write_npy(folder.path("x.npy"), {1, 8, 8, 32}, tensors.input.data());
@@ -147,7 +155,7 @@ TEST_CASE("--tuning takes the knobs of the file's record", "[cli][records]") {
     INFO(tuned.err);
     REQUIRE(tuned.code == 0);
     CHECK_THAT(tuned.out, Contains("pointwise_f32_nhwc_x64_tuned_vl4_") && Contains("_tq3_"));
-    CHECK_THAT(tuned.err, Contains("t.jsonl:2: "));
+    CHECK_THAT(tuned.err, Contains("t.jsonl:2: ") && Contains("t.jsonl:3: knob \"q_tile\" is 16") && Contains("allowed: 16, as many as x64 has"));
     CHECK(check_output(tensors, read_npy(folder.path("y.npy"), {1, 8, 8, 32}, "output").data()).message == "");
     CHECK_THAT(run(command, "SEPAL_MAX_ISA=x64").out, Contains("_hand_"));
     check_bad_input(run(command + " --tuning " + folder.path("absent")), {"absent", "No such file"});

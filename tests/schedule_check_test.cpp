@@ -113,6 +113,38 @@ TEST_CASE("knobs out of their range or no multiple are named, with what was foun
     CHECK_THAT(why_not_valid(blocks, Operator::conv2d, Isa::avx512), Equals(""));
 }
 
+TEST_CASE("for a problem, a tile is no larger than it, and one block of all channels is none", "[schedule]") {
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.h = 1;
+    p.w = 5;
+    p.c = p.k = 16;
+    Schedule s = derive({}, p.op, Isa::avx2, p);
+    CHECK(s.q_tile == 6);
+    CHECK_THAT(why_not_valid(s, p.op, Isa::avx2), Equals(""));
+    CHECK_THAT(why_not_valid(s, p, Isa::avx2), Equals("knob \"q_tile\" is 6; allowed: up to 5, the problem's pixels"));
+    p.n = 2;
+    CHECK_THAT(why_not_valid(s, p, Isa::avx2), Equals(""));
+    CHECK_THAT(why_not_valid(with(s, &Schedule::q_strip, 7), p, Isa::avx2), Contains("multiple of q_tile, which is 6"));
+    ConvProblem d;
+    d.op = Operator::depthwise;
+    d.h = d.w = 9;
+    d.c = 7;
+    d.r = d.s = 3;
+    CHECK_THAT(why_not_valid(derive({}, d.op, Isa::avx2, d), d, Isa::avx2), Equals("knob \"lanes\" is 8; allowed: up to 7, the problem's channels"));
+    ConvProblem odd = d;
+    odd.op = Operator::conv2d;
+    odd.c = 27;
+    odd.k = 16;
+    s = derive({}, odd.op, Isa::avx2, odd);
+    REQUIRE(s.c_unroll == 2);
+    s.c_block = 27;
+    CHECK_THAT(why_not_valid(s, odd.op, Isa::avx2), Contains("\"c_block\" is 27"));
+    CHECK_THAT(why_not_valid(s, odd, Isa::avx2), Equals(""));
+    s.c_block = 9;
+    CHECK_THAT(why_not_valid(s, odd, Isa::avx2), Contains("\"c_block\" is 9"));
+}
+
 TEST_CASE("the planner refuses such a row with the table, the row and the knob in one sentence", "[schedule]") {
     const TemporaryFolder folder;
     const auto table = [&](const std::string &row) { return folder.write("variants.json", "{\"variants\": [" + row + "]}"); };

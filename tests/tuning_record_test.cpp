@@ -66,7 +66,7 @@ TEST_CASE("a record's line reads back as the same record", "[tuning]") {
     for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::depsep})
         for (uint32_t seed = 1, found = 0; found < 5; seed++) {
             const ConvProblem p = random_problem(seed);
-            if (p.op != op) continue;
+            if (p.op != op || p.c < lanes_f32(Isa::avx512)) continue;
             records.push_back(made_up_record(p, Isa::avx512, 0.1 * seed, seed));
             found++;
         }
@@ -132,7 +132,11 @@ TEST_CASE("what is wrong with a line is one sentence that names the place and th
         {"\"h\":8", "\"h\":-8", {"\"small\"", "\"h\"", "-8"}},
         {"\"op\":\"pointwise\"", "\"op\":\"fft\"", {"\"op\"", "fft", "conv2d"}},
         {"\"q_tile\":", "\"q_tail\":", {"knobs.q_tail", "unknown", "q_tile"}},
-        {"\"lanes\":8", "\"lanes\":0", {"knobs.lanes", "is 0", "1 or more for pointwise"}},
+        {"\"lanes\":8", "\"lanes\":0", {"\"lanes\" is 0", "pointwise: 1 to 64"}},
+        {"\"lanes\":8", "\"lanes\":6", {"\"lanes\" is 6", "a power of two"}},
+        {"\"q_tile\":6", "\"q_tile\":12", {"\"q_tile\" is 12", "vector registers", "16, as many as avx2 has"}},
+        {"\"q_strip\":12", "\"q_strip\":13", {"\"q_strip\" is 13", "multiple of q_tile, which is 6"}},
+        {"\"w\":8,\"c\"", "\"w\":0,\"c\"", {"\"w\""}},
         {"\"lanes\":8", "\"lanes\":99999999999999999999", {"knobs.lanes", "allowed"}},
         {"\"c_block\":0", "\"c_block\":65537", {"knobs.c_block", "65537", "65536"}},
         {"\"verdict\":\"ok\"", "\"verdict\":\"fine\"", {"\"verdict\"", "fine", "timed_out"}},
@@ -157,6 +161,9 @@ TEST_CASE("what is wrong with a line is one sentence that names the place and th
         CHECK(said.find("some.jsonl:12: ") == 0);
         for (const std::string &part : d.said) CHECK_THAT(said, Contains(part));
     }
+    // What was tried in vain may be anything.
+    const std::string refused = to_json_line(failed(Verdict::refused, "more accumulators than registers"));
+    CHECK(tuning_record_from_json(replaced(refused, "\"q_tile\":6", "\"q_tile\":12"), "f:1").schedule.q_tile == 12);
     for (size_t length : {size_t(0), size_t(1), good.size() / 2, good.size() - 1})
         CHECK_THAT(bad_input([&] { tuning_record_from_json(good.substr(0, length), "f:3"); }), Contains("f:3: "));
     for (const char *text : {"null", "[]", "17", "\"x\"", "{}", "\xff"})

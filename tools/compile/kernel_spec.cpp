@@ -66,10 +66,7 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         spec.panel = panel(full, op);
         for (const Knob &knob : knobs) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
         spec.generator_params["panel"] = std::to_string(spec.panel);
-        // Tiles at the end of a row of channels or pixels are shifted inwards, so that they need a whole tile.
-        if (op == Operator::depthwise || op == Operator::depsep) spec.when.push_back({Field::c, Condition::Relation::at_least, full.lanes});
-        if (op == Operator::pointwise)
-            spec.when.push_back({Field::pixels, Condition::Relation::at_least, full.q_tile});
+        if (const auto least = least_extent(op)) spec.when.push_back({least->field, Condition::Relation::at_least, full.*least->knob});
     } else if (scheduler == "reference") {
         spec.generator_params["unscheduled"] = "true";
     } else if (problem && op == Operator::pointwise) {
@@ -90,12 +87,6 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         if (c.relation == Condition::Relation::equal && !(problem && c.value == default_value(c.field)))
             spec.name += fmt::format("_{}{}", token(c.field), c.value);
     return spec;
-}
-
-// The first condition of the kernel that the problem breaks; null when it takes the problem.
-const Condition *broken_condition(const KernelSpec &spec, const ConvProblem &problem) {
-    const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
-    return broken == spec.when.end() ? nullptr : &*broken;
 }
 
 // One row of the table, and what to say where it is wrong.
@@ -157,7 +148,8 @@ struct Row {
     // Refuses knobs that the hand-written schedule cannot keep to; what the row leaves out is derived first.
     void check_knobs(Operator op, Isa isa, const std::string &scheduler, const std::optional<ConvProblem> &problem) const {
         if (scheduler != "hand") return;
-        const std::string why = why_not_valid(derive(schedule(), op, isa, problem), op, isa);
+        const Schedule full = derive(schedule(), op, isa, problem);
+        const std::string why = problem ? why_not_valid(full, *problem, isa) : why_not_valid(full, op, isa);
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
@@ -201,20 +193,17 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine) {
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
-        if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) {
-            KernelSpec tuned = specialise(problem, isa, "tuned", record->schedule);
-            if (!broken_condition(tuned, problem)) return tuned;
-        }
+        if (const TuningRecord *record = best_record(records, problem, isa, threads, machine))
+            return specialise(problem, isa, "tuned", record->schedule);
         const KernelSpec spec = specialise(problem, isa, "hand");
-        const Condition *broken = broken_condition(spec, problem);
-        if (!broken) return spec;
+        const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
+        if (broken == spec.when.end()) return spec;
         why_not += fmt::format("{}an {} kernel compiled in process would need {}", why_not.empty() ? "" : "; ", name(spec.isa), broken->text());
     }
     return std::nullopt;
 }
 
-std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas, const std::vector<TuningRecord> &records,
-                                     std::vector<std::string> *complaints) {
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas, const std::vector<TuningRecord> &records) {
     std::ifstream file(table_path);
     if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", table_path));
     json table;
@@ -260,13 +249,6 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);
                 KernelSpec spec = specialise(problem, isa, scheduler, tuned ? record->schedule : row.schedule());
                 spec.suite = row.text("suite");
-                if (const Condition *broken = tuned ? broken_condition(spec, problem) : nullptr) {
-                    if (complaints)
-                        complaints->push_back(fmt::format("the best record of problem \"{}\" of suite {} for {} (trial {}, {}): its kernel would "
-                                                          "need {}", problem.name, spec.suite, name(isa), record->trial,
-                                                          knobs_text(record->schedule), broken->text()));
-                    continue;
-                }
                 add(row, spec);
             }
         }

@@ -52,10 +52,9 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &
 //
 // A row whose scheduler is "tuned" names a suite and makes a kernel for each of its problems and ISAs that `records` has a record of
 // one thread for, and none for the others. The best record counts whatever machine it is from (best_record() without a machine: times
-// relative to the FMA peak), so that a build does not depend on where it runs. A record whose kernel could not take its own problem
-// (too few channels or pixels for its tile) makes no kernel and a sentence in `complaints`, when that is not null.
+// relative to the FMA peak), so that a build does not depend on where it runs.
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
-                                     const std::vector<TuningRecord> &records = {}, std::vector<std::string> *complaints = nullptr);
+                                     const std::vector<TuningRecord> &records = {});
 
 // A spec as a JSON object and back. A build keeps one file for each kernel, so that a changed row rebuilds its kernels only.
 std::string to_json(const KernelSpec &spec);

@@ -24,9 +24,8 @@ int main(int argc, char **argv) try {
         isas.push_back(*isa);
     }
     const sepal::TuningDatabase tuning = sepal::read_tuning_files({argv + std::min(i + 1, argc), argv + argc});
-    std::vector<std::string> complaints = tuning.complaints;
     std::filesystem::create_directories(argv[2]);
-    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas, tuning.records, &complaints)) {
+    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas, tuning.records)) {
         const std::filesystem::path path = std::filesystem::path(argv[2]) / (spec.name + ".spec.json");
         const std::string text = to_json(spec);
         std::ifstream old(path);
@@ -38,7 +37,7 @@ int main(int argc, char **argv) try {
         }
         std::puts(spec.name.c_str());
     }
-    for (const std::string &complaint : complaints) fmt::print(stderr, "sepal-plan: {}; it is skipped\n", complaint);
+    for (const std::string &complaint : tuning.complaints) fmt::print(stderr, "sepal-plan: {}; it is skipped\n", complaint);
     return 0;
 } catch (const std::exception &e) {
     fmt::print(stderr, "sepal-plan: {}\n", e.what());

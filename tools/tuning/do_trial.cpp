@@ -4,6 +4,7 @@
 #include "bench/statistics.h"
 #include "bench/threads.h"
 #include "bench/timer.h"
+#include "schedules/schedule_check.h"
 #include "tools/checker.h"
 #include "tools/compile/in_process.h"
 #include "tools/tuning/trial.h"
@@ -38,10 +39,8 @@ struct Entry {
 
 void compile(Entry &e, const TrialRequest &request, const Schedule &schedule) {
     try {
-        const KernelSpec spec = specialise(request.problem, request.isa, "hand", schedule);
-        for (const Condition &c : spec.when)
-            if (!c.holds(request.problem)) return e.fail(Verdict::refused, "the schedule needs " + c.text());
-        e.kernel = compile_in_process(spec);
+        if (const std::string why = why_not_valid(schedule, request.problem, request.isa); !why.empty()) return e.fail(Verdict::refused, why);
+        e.kernel = compile_in_process(specialise(request.problem, request.isa, "hand", schedule));
     } catch (const std::bad_alloc &) {
         e.fail(Verdict::refused, "memory ran out while it was compiled");
     } catch (const std::exception &error) {

@@ -1,6 +1,7 @@
 #include "tools/tuning/record.h"
 
 #include "bench/statistics.h"
+#include "schedules/schedule_check.h"
 #include "tools/problem_file.h"
 #include "tools/strict_json.h"
 
@@ -90,12 +91,8 @@ Schedule read_knobs(const json &object, const std::string &where, const ConvProb
     for (const Knob &knob : knobs)
         if (fields.has(knob.name)) schedule.*knob.member = int(fields.integer(knob.name, 0, knob.member == &Schedule::lanes ? 64 : most_knob));
     const Schedule derived = derive(schedule, problem.op, isa, problem);
-    for (const Knob &knob : knobs) {
+    for (const Knob &knob : knobs)
         if (!fields.has(knob.name)) schedule.*knob.member = derived.*knob.member;
-        // A knob that derive() sets is one that the schedule cannot do without; but 0 channels in a block are all of them.
-        if (schedule.*knob.member == 0 && derived.*knob.member != 0 && knob.member != &Schedule::c_block)
-            fields.fail_at(knob.name, fmt::format("an integer of 1 or more for {}", name(problem.op)));
-    }
     return schedule;
 }
 
@@ -205,6 +202,8 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
     r.threads = int(fields.integer("threads", 1, most_threads));
     r.schedule = read_knobs(fields.at("knobs"), where, r.problem, r.isa);
     read_outcome(r, fields);
+    if (const std::string why = r.verdict == Verdict::ok ? why_not_valid(r.schedule, r.problem, r.isa) : ""; !why.empty())
+        throw BadInput(fmt::format("{}: {}", where, why));
     r.machine = read_machine(fields.at("machine"), where);
     r.machine_fma_gflops = fields.number("machine_fma_gflops", most_gflops, true);
     r.halide = fields.text("halide");

@@ -60,12 +60,13 @@ const char *halide_version();
 //    "samples_ms": [...], "fma_gflops", "machine": {"cpu", "features", "logical_cpus", "caches": [{"level", "bytes", "shared_by"}]},
 //    "machine_fma_gflops", "halide", "commit", "seed", "trial", "proposed_by"}
 // Every field is required, and no other allowed; but a knob that is missing (the record is older than the knob) gets the value that
-// derive() has for it beside the others. A name that the problem does not have stays empty.
+// derive() has for it beside the others. The knobs of an ok record are to be valid for its problem (why_not_valid()), since kernels are made
+// with them; those of others only tell what was tried. A name that the problem does not have stays empty.
 std::string to_json_line(const TuningRecord &record);
 TuningRecord tuning_record_from_json(const std::string &line, const std::string &where);
 
 // A file of records. Damaged lines are skipped, each with a sentence "file:line: ..." in `complaints`; so are lines of another
-// format or Halide version. Throws BadInput when the file cannot be read at all.
+// format or Halide version, or with knobs that are not valid. Throws BadInput when the file cannot be read at all.
 struct TuningDatabase {
     std::vector<TuningRecord> records;
     std::vector<std::string> complaints;
