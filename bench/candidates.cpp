@@ -9,24 +9,17 @@ namespace {
 bool is_hand(const Variant &v) { return v.is_hand_scheduled(); }
 bool is_specialised(const Variant &v) { return v.suite[0] != '\0'; }
 
-template <typename Predicate>
-const Variant *first_usable(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, Predicate wanted) {
-    for (const Variant &v : registry)
-        if (v.kernel && cpu.runs(v.isa) && wanted(v) && v.refuses(problem).empty()) return &v;
-    return nullptr;
-}
-
 }  // namespace
 
-const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
-    return first_usable(problem, registry, cpu, [](const Variant &v) { return is_hand(v) && is_specialised(v); });
+const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads) {
+    return registry.select(problem, cpu, threads, [](const Variant &v) { return is_hand(v) && is_specialised(v); });
 }
 
-const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
-    return first_usable(problem, registry, cpu, is_hand);
+const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads) {
+    return registry.select(problem, cpu, threads, is_hand);
 }
 
-std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu,
+std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads,
                                              const std::function<bool(const std::string &name)> &wanted) {
     std::vector<const Variant *> chosen, taking;
     for (const Variant &v : registry)
@@ -37,11 +30,11 @@ std::vector<const Variant *> choose_variants(const ConvProblem &problem, const R
     }
     Isa best = Isa::x64;
     for (const Variant *v : taking)
-        if (!v->is_reference() && cpu.runs(v->isa) && int(v->isa) > int(best)) best = v->isa;
+        if (!v->is_reference() && v->is_for(threads) && cpu.runs(v->isa) && int(v->isa) > int(best)) best = v->isa;
     const Variant *any_shape =
-        first_usable(problem, registry, cpu, [&](const Variant &v) { return is_hand(v) && !is_specialised(v) && v.isa == best; });
+        registry.select(problem, cpu, threads, [&](const Variant &v) { return is_hand(v) && !is_specialised(v) && v.isa == best; });
     for (const Variant *v : taking) {
-        if (v->is_reference() || v->isa != best) continue;
+        if (v->is_reference() || v->isa != best || !v->is_for(threads)) continue;
         // Autoscheduled kernels were scheduled for one image; on more they only take longer.
         if (!is_hand(*v) && problem.n > 1) continue;
         if (!is_hand(*v) || is_specialised(*v) || v == any_shape) chosen.push_back(v);

@@ -29,17 +29,17 @@ struct Candidate {
     double bytes() const { return second ? problem.unfused_bytes() : problem.bytes(); }
 };
 
-// The first hand-written variant that is compiled for exactly this problem (Variant::suite) and built, for an ISA that the CPU runs; null
-// when there is none. first_hand: the same, any-shape ones included.
-const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu);
-const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu);
+// The first hand-written variant that is compiled for exactly this problem (Variant::suite), as Registry::select() has it; null when there
+// is none. first_hand: the same, any-shape ones included.
+const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads);
+const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads);
 
 // The variants of the registry to be compared on a problem, in order of preference. With `wanted`: all that take the problem and
 // whose name it accepts. With an empty one: of those that take it, the hand-written ones that are specialised to it, the first
 // hand-written any-shape one and, on a batch of 1, every autoscheduled one, of the best ISA that the CPU runs and the table has;
-// never the reference.
+// never the reference, and none that was tuned for another number of threads.
 // Unbuilt ones are among them, so that they show up with their error.
-std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu,
+std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads,
                                              const std::function<bool(const std::string &name)> &wanted);
 
 }  // namespace sepal

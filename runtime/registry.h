@@ -5,6 +5,7 @@
 #include "problem.h"
 
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,7 @@ struct Variant {
     Isa isa = Isa::x64;
     const char *scheduler = "";  // hand, tuned, reference, or the name of an autoscheduler: mullapudi2016, adams2019, li2018
     const char *suite = "";      // the suite whose problem this is specialised to; empty for any-shape variants
+    int tuned_threads = 0;       // tuned: those that its knobs were measured with; 0 otherwise
     std::array<KnobValue, 16> knobs = {};  // up to the first with an empty token
     std::array<Condition, field_count> when = {};
     int when_count = 0;
@@ -61,6 +63,8 @@ struct Variant {
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }
+    // Whether it is preferred on so many threads. Its result is right on any number; its knobs were found to be the quickest on one.
+    bool is_for(int threads) const { return tuned_threads == 0 || tuned_threads == threads; }
     // Why the variant cannot take the problem ("needs c >= 16, the problem has c = 3"), or empty when it can.
     std::string refuses(const ConvProblem &problem) const;
 };
@@ -77,9 +81,11 @@ public:
 
     // Null when there is none of that name.
     const Variant *find(std::string_view name) const;
-    // The first variant in order of preference that is built, that takes the problem and that the CPU runs. Never null for
-    // a valid problem on a complete table, since the reference variant of each operator takes everything.
-    const Variant *select(const ConvProblem &problem, const Cpu &cpu) const;
+    // The first variant in order of preference that is built, that takes the problem, that the CPU runs and that was not tuned for
+    // another number of threads than `threads`, with which it will run (set_num_threads()); and that is `wanted`, where that is given.
+    // Never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator takes everything.
+    const Variant *select(const ConvProblem &problem, const Cpu &cpu, int threads,
+                          const std::function<bool(const Variant &)> &wanted = {}) const;
 
 private:
     const Variant *first_;

@@ -254,24 +254,28 @@ TEST_CASE("the variants that are compared by default", "[bench]") {
                       variant("other_shape", pw, Isa::avx2, "hand", "s", nothing),   variant("any_2", pw, Isa::avx2, "hand", "", nothing),
                       variant("any_2_b", pw, Isa::avx2, "hand", "", nothing),        variant("auto_2", pw, Isa::avx2, "adams2019", "s", nothing),
                       variant("broken_2", pw, Isa::avx2, "li2018", "s", nullptr),    variant("any_64", pw, Isa::x64, "hand", "", nothing),
-                      variant("reference", pw, Isa::x64, "reference", "", nothing),  variant("deep", Operator::depthwise, Isa::avx2, "hand", "", nothing)};
+                      variant("reference", pw, Isa::x64, "reference", "", nothing),  variant("deep", Operator::depthwise, Isa::avx2, "hand", "", nothing),
+                      variant("tuned_2", pw, Isa::avx2, "tuned", "s", nothing)};
     rows[2].when[0] = {Field::c, Condition::Relation::equal, 99};
     rows[2].when_count = 1;
+    rows[10].tuned_threads = 2;
     const Registry registry(rows, std::size(rows));
     const ConvProblem p = pointwise_problem(10, 8, 8);
-    const auto names = [&](Isa best, const std::function<bool(const std::string &)> &wanted) {
+    const auto names = [&](Isa best, const std::function<bool(const std::string &)> &wanted, int threads = 1) {
         std::string all;
-        for (const Variant *v : choose_variants(p, registry, Cpu{best}, wanted)) all += std::string(v->name) + " ";
+        for (const Variant *v : choose_variants(p, registry, Cpu{best}, threads, wanted)) all += std::string(v->name) + " ";
         return all;
     };
     CHECK(names(Isa::avx2, {}) == "special_2 any_2 auto_2 broken_2 ");
+    CHECK(names(Isa::avx2, {}, 2) == "special_2 any_2 auto_2 broken_2 tuned_2 ");
+    CHECK(names(Isa::avx2, [](const std::string &n) { return n == "tuned_2"; }) == "tuned_2 ");  // asked for by name
     CHECK(names(Isa::x64, {}) == "any_64 ");
     CHECK(names(Isa::avx2, [](const std::string &n) { return n.find("any") == 0; }) == "any_2 any_2_b any_64 ");
     CHECK(names(Isa::avx2, [](const std::string &n) { return n == "deep" || n == "other_shape"; }).empty());
-    CHECK(std::string(specialised_hand(p, registry, Cpu{Isa::avx512})->name) == "special_512");
-    CHECK(std::string(specialised_hand(p, registry, Cpu{Isa::avx2})->name) == "special_2");
-    CHECK(specialised_hand(p, registry, Cpu{Isa::x64}) == nullptr);
-    CHECK(std::string(first_hand(p, registry, Cpu{Isa::x64})->name) == "any_64");
+    CHECK(std::string(specialised_hand(p, registry, Cpu{Isa::avx512}, 1)->name) == "special_512");
+    CHECK(std::string(specialised_hand(p, registry, Cpu{Isa::avx2}, 1)->name) == "special_2");
+    CHECK(specialised_hand(p, registry, Cpu{Isa::x64}, 1) == nullptr);
+    CHECK(std::string(first_hand(p, registry, Cpu{Isa::x64}, 1)->name) == "any_64");
 }
 
 TEST_CASE("report: JSON fields", "[bench]") {

@@ -96,7 +96,8 @@ TEST_CASE("list names every variant, the suites, and the variant a problem gets"
     const ProblemSet set = load_suite("microbenchmark");
     REQUIRE(chosen.size() == set.problems.size());
     for (size_t i = 0; i < chosen.size(); i++)
-        CHECK(chosen[i].at("chosen") == Registry::builtin().select(set.problems[i], Cpu::detect())->name);
+        CHECK(chosen[i].at("chosen") == Registry::builtin().select(set.problems[i], Cpu::detect(), 1)->name);
+    check_bad_input(run("list --threads 0"), {"--threads"});
     check_bad_input(run("list --variants 'nonesuch*'"), {"nonesuch*"});
     check_bad_input(run("list --suite nonesuch"), {"nonesuch", "microbenchmark"});
     check_bad_input(run("list --suite microbenchmark --name nonesuch"), {"microbenchmark", "nonesuch", "depsep.b1"});

@@ -175,7 +175,7 @@ TEST_CASE("peers: right ones are timed, all others are told and the rest goes on
     Candidate own;
     own.problem = example();
     own.name = "own";
-    own.variant = Registry::builtin().select(own.problem, Cpu{Isa::x64});
+    own.variant = Registry::builtin().select(own.problem, Cpu{Isa::x64}, 1);
     candidates.push_back(own);
     RunnerOptions options;
     options.seconds = 0.01;

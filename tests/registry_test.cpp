@@ -69,10 +69,10 @@ TEST_CASE("select takes the first that is built, runs on the CPU and takes the p
             const ConvProblem p = random_problem(seed);
             const Variant *first = nullptr;
             for (const Variant &v : Registry::builtin())
-                if (!first && v.kernel && v.refuses(p).empty() && int(v.isa) <= int(isa)) first = &v;
+                if (!first && v.kernel && v.is_for(1) && v.refuses(p).empty() && int(v.isa) <= int(isa)) first = &v;
             INFO(p.key());
             REQUIRE(first);
-            CHECK(Registry::builtin().select(p, cpu_up_to(isa)) == first);
+            CHECK(Registry::builtin().select(p, cpu_up_to(isa), 1) == first);
         }
 }
 
@@ -106,14 +106,33 @@ TEST_CASE("a table of one's own is searched in order, passing over what is not b
     p.h = p.w = 4;
     p.k = 3;
     p.c = 16;
-    CHECK(table.select(p, cpu_up_to(Isa::avx512)) == &rows[1]);
-    CHECK(table.select(p, cpu_up_to(Isa::avx2)) == &rows[2]);
+    CHECK(table.select(p, cpu_up_to(Isa::avx512), 1) == &rows[1]);
+    CHECK(table.select(p, cpu_up_to(Isa::avx2), 1) == &rows[2]);
     p.c = 15;
-    CHECK(table.select(p, cpu_up_to(Isa::avx2)) == &rows[3]);
+    CHECK(table.select(p, cpu_up_to(Isa::avx2), 1) == &rows[3]);
     CHECK(rows[2].refuses(p) == "needs c >= 16, the problem has 15");
     p.op = Operator::conv2d;
-    CHECK(table.select(p, cpu_up_to(Isa::avx512)) == nullptr);
+    CHECK(table.select(p, cpu_up_to(Isa::avx512), 1) == nullptr);
     CHECK(rows[3].refuses(p) == "is a pointwise kernel, the problem is conv2d");
+}
+
+TEST_CASE("a tuned variant is selected on as many threads as it was tuned for", "[registry]") {
+    Variant rows[4];
+    for (Variant &v : rows) v.op = Operator::pointwise, v.kernel = [](void **) { return 0; };
+    rows[0].tuned_threads = 1;
+    rows[1].tuned_threads = 4;
+    rows[2].suite = "s";
+    const Registry table(rows, 4);
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.h = p.w = p.c = p.k = 4;
+    const auto selected = [&](int threads) { return table.select(p, cpu_up_to(Isa::x64), threads) - rows; };
+    CHECK(selected(1) == 0);
+    CHECK(selected(2) == 2);
+    CHECK(selected(4) == 1);
+    CHECK(table.select(p, cpu_up_to(Isa::x64), 1, [](const Variant &v) { return *v.suite == '\0' && v.tuned_threads == 0; }) == &rows[3]);
+    CHECK(table.select(p, cpu_up_to(Isa::x64), 2, [](const Variant &v) { return v.tuned_threads != 0; }) == nullptr);
+    for (const Variant &v : rows) CHECK(v.refuses(p).empty());  // it is right on any number of threads
 }
 
 TEST_CASE("conditions look at the field they name", "[registry]") {
@@ -151,7 +170,7 @@ TEST_CASE("SEPAL_MAX_ISA imitates a lesser CPU", "[registry]") {
 TEST_CASE("a plan refuses what it cannot do, with the reason", "[registry]") {
     ConvProblem p = random_problem(3);
     const Tensors t = make_exact_tensors(p, 1);
-    const Variant &reference = *Registry::builtin().select(p, cpu_up_to(Isa::x64));
+    const Variant &reference = *Registry::builtin().select(p, cpu_up_to(Isa::x64), 1);
     Status status;
     CHECK(Plan::create(p, reference, t.weights(), status));
     CHECK(status.ok());

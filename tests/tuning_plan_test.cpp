@@ -63,6 +63,8 @@ TEST_CASE("a tuned row makes a kernel for each problem and ISA that has a record
         CHECK(tuned.scheduler == "tuned");
         CHECK(tuned.isa == Isa::avx2);
         CHECK(tuned.suite == suite);
+        CHECK(tuned.tuned_threads == 1);
+        CHECK(specs.back().tuned_threads == 0);
         CHECK(tuned.name.find(fmt::format("{}_f32_nhwc_avx2_tuned_vl8_", name(op))) == 0);
         CHECK(tuned.name.find("_tq2") != std::string::npos);
         for (const Knob &knob : knobs) CHECK(tuned.generator_params.at(std::string(knob.name)) == std::to_string(best.schedule.*knob.member));
@@ -128,7 +130,11 @@ TEST_CASE("a kernel made in process takes the knobs of a record that speaks for 
     REQUIRE(tuned);
     CHECK(tuned->scheduler == "tuned");
     CHECK(tuned->generator_params.at("q_tile") == "3");
+    CHECK(tuned->tuned_threads == 1);
     CHECK(specialise_for(p, cpu, why_not, {r}, 2)->scheduler == "hand");  // two threads are another record's
+    TuningRecord pair = r;
+    pair.threads = 2;
+    CHECK(specialise_for(p, cpu, why_not, {r, pair}, 2)->tuned_threads == 2);
     ConvProblem other = p;
     other.h = 9;
     CHECK(specialise_for(other, cpu, why_not, {r})->scheduler == "hand");

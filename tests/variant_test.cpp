@@ -40,7 +40,7 @@ TEST_CASE("300 random problems get a variant, and every variant that takes them 
     for (uint32_t seed = 1; seed <= 300; seed++) {
         const ConvProblem p = random_problem(seed);
         INFO(p.key());
-        const Variant *selected = Registry::builtin().select(p, cpu);
+        const Variant *selected = Registry::builtin().select(p, cpu, threads);
         REQUIRE(selected);
         Tensors t = make_exact_tensors(p, check_seed);
         int checked = 0;
@@ -101,7 +101,7 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
 
             const auto run = [&](const ConvProblem &half, const std::vector<float> &input, const Weights &weights) {
                 Status status;
-                const Variant *variant = Registry::builtin().select(half, cpu);
+                const Variant *variant = Registry::builtin().select(half, cpu, threads);
                 REQUIRE(variant);
                 const std::unique_ptr<Plan> plan = Plan::create(half, *variant, weights, status);
                 REQUIRE(status.message == "");

@@ -146,9 +146,9 @@ public:
             all.push_back(std::move(c));
         };
 
-        const auto chosen = choose_variants(problem, registry, cpu_, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
+        const auto chosen = choose_variants(problem, registry, cpu_, o_.threads, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
         const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
-        const bool compiled_in = specialised_hand(problem, registry, cpu_) && !knobs_.from_file_only(problem, cpu_);
+        const bool compiled_in = specialised_hand(problem, registry, cpu_, o_.threads) && !knobs_.from_file_only(problem, cpu_);
         const bool needs_own = !compiled_in && (o_.variants.empty() || (chosen.empty() && !pair));
         const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
         if (needs_own && (!compile || !fits)) {
@@ -194,10 +194,10 @@ private:
     // The best hand-written variant for one half of a depsep: as specialised as the fused kernel, so that the comparison is fair.
     const Variant *half(const ConvProblem &problem, bool compile, Candidate &c, const std::function<void(const std::string &)> &tell) {
         const Registry &registry = Registry::builtin();
-        if (const Variant *v = specialised_hand(problem, registry, cpu_)) return v;
+        if (const Variant *v = specialised_hand(problem, registry, cpu_, o_.threads)) return v;
         std::string error;
         const InProcessKernel *kernel = compile ? kernels_.hand(problem, cpu_, tell, error) : nullptr;
-        if (!kernel) return first_hand(problem, registry, cpu_);
+        if (!kernel) return first_hand(problem, registry, cpu_, o_.threads);
         c.compile_seconds += kernel->compile_seconds();
         return &kernel->variant();
     }

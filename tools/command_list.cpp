@@ -14,12 +14,15 @@ using json = nlohmann::ordered_json;
 struct Options {
     bool suites = false, as_json = false;
     std::string variants = "*", problems, suite, name = "*";
+    int threads = 1;
 };
+
+std::string tuned_for(const Variant &v) { return fmt::format("tuned for {} thread{}", v.tuned_threads, v.tuned_threads == 1 ? "" : "s"); }
 
 std::string conditions(const Variant &v) {
     std::string out;
     for (int i = 0; i < v.when_count; i++) out += (i ? ", " : "") + v.when[i].text();
-    return out.empty() ? "any" : out;
+    return (out.empty() ? "any" : out) + (v.tuned_threads ? "; " + tuned_for(v) : "");
 }
 
 json variant_json(const Variant &v, const Cpu &cpu) {
@@ -33,6 +36,7 @@ json variant_json(const Variant &v, const Cpu &cpu) {
             {"isa", name(v.isa)},
             {"scheduler", v.scheduler},
             {"suite", v.suite},
+            {"tuned_threads", v.tuned_threads},
             {"when", when},
             {"built", v.kernel != nullptr},
             {"error", v.error},
@@ -73,13 +77,14 @@ void print_suites(bool as_json) {
 void print_choices(const Options &o, const std::vector<const Variant *> &variants, const Cpu &cpu) {
     json all = json::array();
     for (const ConvProblem &p : problems_matching(o.problems, o.suite, o.name).problems) {
-        const Variant *chosen = Registry::builtin().select(p, cpu);
+        const Variant *chosen = Registry::builtin().select(p, cpu, o.threads);
         json takers = json::array(), refusers = json::array();
         if (!o.as_json) fmt::print("{}: {}\n  chosen   {}\n", p.name, p.key(), chosen ? chosen->name : "none");
         for (const Variant *v : variants) {
             if (v->op != p.op || v == chosen) continue;
             std::string why = v->refuses(p);
             if (why.empty()) why = why_not_runnable(*v, cpu);
+            if (why.empty() && !v->is_for(o.threads)) why = tuned_for(*v);
             if (why.empty())
                 takers.push_back(v->name);
             else
@@ -89,7 +94,7 @@ void print_choices(const Options &o, const std::vector<const Variant *> &variant
         all.push_back(
             {{"problem", p.name}, {"key", p.key()}, {"chosen", chosen ? json(chosen->name) : json()}, {"also", takers}, {"not", refusers}});
     }
-    if (o.as_json) fmt::print("{}\n", json{{"isa", name(cpu.best)}, {"problems", all}}.dump(2));
+    if (o.as_json) fmt::print("{}\n", json{{"isa", name(cpu.best)}, {"threads", o.threads}, {"problems", all}}.dump(2));
 }
 
 void list(const Options &o) {
@@ -113,6 +118,7 @@ void add_list_command(CLI::App &app, int &exit_code) {
     auto *file = command->add_option("--problems", options->problems, "Show which variants take the problems of this file");
     auto *suite = command->add_option("--suite", options->suite, "Show which variants take the problems of this suite");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
+    command->add_option("--threads", options->threads, "Show which variants take them on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();
     command->add_flag("--json", options->as_json, "Print JSON");
     file->excludes(suite)->excludes(suites);
     suite->excludes(suites);

@@ -62,13 +62,6 @@ const Variant &named_variant(const Options &o, const ConvProblem &p, const Cpu &
     return *v;
 }
 
-// The first that is specialised to a shape, takes the problem and runs here; or null.
-const Variant *specialised_variant(const ConvProblem &p, const Cpu &cpu) {
-    for (const Variant &v : Registry::builtin())
-        if (*v.suite && v.refuses(p).empty() && why_not_runnable(v, cpu).empty()) return &v;
-    return nullptr;
-}
-
 // A kernel for exactly this problem; or null, with the reasons.
 std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSource &knobs, const Cpu &cpu, std::string &why_not) {
     try {
@@ -87,7 +80,7 @@ int run(const Options &o) {
     if (!o.variant.empty())
         variant = &named_variant(o, p, cpu);
     else if (!knobs.from_file_only(p, cpu))
-        variant = specialised_variant(p, cpu);
+        variant = Registry::builtin().select(p, cpu, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
     const bool depsep = p.op == Operator::depsep;
     const std::vector<float> input = read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c});
     const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", true, filter_shape(p));
@@ -101,7 +94,7 @@ int run(const Options &o) {
     if (!variant) {
         std::string why_not;
         in_process = compile_for(p, knobs, cpu, why_not);
-        variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu);
+        variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu, o.threads);
         if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": no variant takes it, and {}", o.problems, p.name, why_not));
         if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
     }

@@ -54,6 +54,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     v.isa = kept.isa;
     v.scheduler = kept.scheduler.c_str();
     v.suite = kept.suite.c_str();
+    v.tuned_threads = kept.tuned_threads;
     for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.panel = kept.panel;

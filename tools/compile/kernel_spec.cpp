@@ -50,6 +50,12 @@ std::vector<Field> specialised_fields(Operator op) {
     return fields;
 }
 
+std::vector<Condition> specialised_to(const ConvProblem &problem) {
+    std::vector<Condition> when;
+    for (Field f : specialised_fields(problem.op)) when.push_back({f, Condition::Relation::equal, value(problem, f)});
+    return when;
+}
+
 KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
                      const std::optional<ConvProblem> &problem) {
     KernelSpec spec;
@@ -180,21 +186,24 @@ KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const S
 }
 
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
-    std::vector<Condition> when;
-    for (Field f : specialised_fields(problem.op)) when.push_back({f, Condition::Relation::equal, value(problem, f)});
-    if (scheduler == "tuned") {
-        const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
-        when.push_back({size, Condition::Relation::equal, value(problem, size)});
-    }
-    return make_spec(problem.op, isa, scheduler, set, when, problem);
+    return make_spec(problem.op, isa, scheduler, set, specialised_to(problem), problem);
+}
+
+KernelSpec specialise(const TuningRecord &record) {
+    const ConvProblem &problem = record.problem;
+    std::vector<Condition> when = specialised_to(problem);
+    const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
+    when.push_back({size, Condition::Relation::equal, value(problem, size)});
+    KernelSpec spec = make_spec(problem.op, record.isa, "tuned", record.schedule, when, problem);
+    spec.tuned_threads = record.threads;
+    return spec;
 }
 
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine) {
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
-        if (const TuningRecord *record = best_record(records, problem, isa, threads, machine))
-            return specialise(problem, isa, "tuned", record->schedule);
+        if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
         const KernelSpec spec = specialise(problem, isa, "hand");
         const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
         if (broken == spec.when.end()) return spec;
@@ -247,7 +256,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
                 if (tuned && !record) continue;
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);
-                KernelSpec spec = specialise(problem, isa, scheduler, tuned ? record->schedule : row.schedule());
+                KernelSpec spec = tuned ? specialise(*record) : specialise(problem, isa, scheduler, row.schedule());
                 spec.suite = row.text("suite");
                 add(row, spec);
             }
@@ -262,8 +271,8 @@ std::string to_json(const KernelSpec &spec) {
         when.push_back({{"field", name(c.field)}, {"at_least", c.relation == Condition::Relation::at_least}, {"value", c.value}});
     for (const auto &[token, value] : spec.knobs) knob_list.push_back({{"knob", token}, {"value", value}});
     return json{{"name", spec.name}, {"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)},
-                {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"suite", spec.suite}, {"knobs", knob_list},
-                {"when", when}, {"panel", spec.panel}, {"generator_params", spec.generator_params}}
+                {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"suite", spec.suite},
+                {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when}, {"panel", spec.panel}, {"generator_params", spec.generator_params}}
                .dump(1) + "\n";
 }
 
@@ -277,6 +286,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
     spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
     spec.scheduler = j.at("scheduler");
     spec.suite = j.at("suite");
+    spec.tuned_threads = j.at("tuned_threads");
     for (const json &k : j.at("knobs")) spec.knobs.emplace_back(k.at("knob").get<std::string>(), k.at("value").get<int64_t>());
     for (const json &c : j.at("when"))
         spec.when.push_back({field_from_name(c.at("field").get<std::string>()).value(),

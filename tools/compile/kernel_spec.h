@@ -25,6 +25,7 @@ struct KernelSpec {
     Isa isa = Isa::x64;
     std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018
     std::string suite;                                    // of the problem that the kernel is specialised to, or empty
+    int tuned_threads = 0;                                // of the record that the knobs of a tuned kernel are from; else 0
     std::vector<std::pair<std::string, int64_t>> knobs;   // tokens and values, as the row sets them
     std::vector<Condition> when;
     int panel = 0;
@@ -36,11 +37,15 @@ struct KernelSpec {
 KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when);
 
 // A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
-// number of pixels). The scheduler "tuned" is the schedule of "hand" with `knobs` as they are, complete, nothing derived; and since
-// they were measured on exactly this problem, the kernel takes its batch size (its number of pixels) only.
+// number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
 
-// The same by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill: "tuned", with the
+// The scheduler "tuned": the schedule of "hand" with the record's knobs as they are, complete, nothing derived; and since they were
+// measured on exactly this problem, the kernel takes its batch size (its number of pixels) only. They are valid, as in every ok record
+// that was read.
+KernelSpec specialise(const TuningRecord &record);
+
+// A kernel for the problem by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill: "tuned", with the
 // knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record(); `machine`: whose
 // records come first), else "hand". Empty, with the reasons in `why_not`, when there is none.
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,

@@ -35,8 +35,9 @@ std::optional<KernelSpec> KnobSource::specialise(const ConvProblem &problem, con
 std::optional<KernelSpec> KnobSource::from_file_only(const ConvProblem &problem, const Cpu &cpu) const {
     std::string ignored;
     std::optional<KernelSpec> spec = specialise_for(problem, cpu, ignored, given_, threads_, machine_);
-    if (!spec || spec->scheduler != "tuned" || Registry::builtin().find(spec->name)) return std::nullopt;
-    return spec;
+    if (!spec || spec->scheduler != "tuned") return std::nullopt;
+    const Variant *compiled_in = Registry::builtin().find(spec->name);
+    return compiled_in && compiled_in->is_for(threads_) ? std::nullopt : spec;
 }
 
 std::string KnobSource::origin(const KernelSpec &spec, const ConvProblem &problem) const {

@@ -50,7 +50,7 @@ Verification verify_record(const BestRecord &best, double seconds, const std::fu
     std::unique_ptr<InProcessKernel> tuned, heuristic;
     try {
         if (tell) tell("compiling");
-        tuned = compile_in_process(specialise(problem, record.isa, "tuned", record.schedule));
+        tuned = compile_in_process(specialise(record));
         if (!is_heuristic(record)) heuristic = compile_in_process(problem, record.isa, "hand");
     } catch (const std::runtime_error &e) {
         v.broken = e.what();
