@@ -1,6 +1,7 @@
 // Running the `sepal` command in tests.
 #pragma once
 
+#include "bench/machine.h"
 #include "catch.h"
 #include "support.h"
 
@@ -48,6 +49,17 @@ inline void check_bad_input(const Ran &ran, const std::vector<std::string> &part
     CHECK(ran.err.compare(0, 7, "sepal: ") == 0);
     CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
     for (const std::string &part : parts) CHECK(ran.err.find(part) != std::string::npos);
+}
+
+// Variables for run() with which the command takes made-up peaks of one thread of x64 from the folder instead of measuring them.
+inline std::string made_up_peaks(const TemporaryFolder &folder) {
+    Machine machine = detect_machine();
+    machine.isa = Isa::x64;
+    machine.fma = {{Isa::x64, 1, 100, 0}};
+    machine.bandwidth = {{"dram", 1, 0, 1 << 28, {10, 0}, {10, 0}, {10, 0}, {}, {}}};
+    std::string why;
+    REQUIRE(store_machine(machine, folder.path("sepal/machine.json"), why));
+    return fmt::format("XDG_CACHE_HOME={} SEPAL_MAX_ISA=x64", shell_quote(folder.path(".")));
 }
 
 }  // namespace sepal

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -202,4 +203,34 @@ TEST_CASE("a malformed problem file is one sentence and exit code 2 for every co
     check_bad_input(run(fmt::format("run --problems {} --input a --filter b --output {}", bad, folder.path("y.npy"))),
                     {"bad.json", "\"h\""});
     CHECK(folder.files() == std::vector<std::string>{"bad.json"});
+}
+
+TEST_CASE("a peer that fails in the middle is a skip; a signal to end leaves no temporary file, neither of Sepal nor of a peer", "[cli]") {
+    const TemporaryFolder folder, temporary;
+    const std::string script = folder.write("peer.py", R"(import json, os, signal, sys, tempfile, time
+def say(**answer): print(json.dumps(answer), flush=True)
+say(ok=True, version="1")
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "prepare":
+        tempfile.mkdtemp()
+        if sys.argv[1] == "ncnn": os.abort()
+        os.kill(os.getppid(), int(os.environ["END_BY"]))
+        time.sleep(60)
+)");
+    const std::string problems = folder.write("p.json", "{\"problems\": [" + to_json(problem(Operator::pointwise)) + "]}");
+    const std::string environment = fmt::format("{} TMPDIR={} SEPAL_PEERS_PYTHON=python3 SEPAL_PEERS_SCRIPT={}", made_up_peaks(folder),
+                                                shell_quote(temporary.path(".")), shell_quote(script));
+    const std::string bench = fmt::format("bench --problems {} --seconds 0.01 --peers ", problems);
+    const Ran aborted = run(bench + "ncnn", environment);
+    INFO(aborted.err);
+    CHECK(aborted.code == 0);
+    CHECK(aborted.out.find("skipped: ncnn was killed by signal 6 (Aborted) while it prepared the problem") != std::string::npos);
+    CHECK(temporary.files().empty());
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        const Ran ended = run(bench + "oneDNN", fmt::format("{} END_BY={} env --default-signal=INT,TERM,HUP", environment, signal));
+        CHECK(ended.code == 128 + signal);
+        CHECK(temporary.files().empty());
+    }
+    check_bad_input(run(bench + "oneDNN", environment + " TMPDIR=/nonexistent"), {"TMPDIR=/nonexistent", "No such file"});
 }

@@ -1,5 +1,4 @@
 // `sepal records` and --tuning: exit codes, messages, files.
-#include "bench/machine.h"
 #include "cli.h"
 #include "tools/npy.h"
 #include "tools/tuning/database.h"
@@ -160,15 +159,8 @@ TEST_CASE("--tuning takes the knobs of the file's record", "[cli][records]") {
     CHECK_THAT(run(command, "SEPAL_MAX_ISA=x64").out, Contains("_hand_"));
     check_bad_input(run(command + " --tuning " + folder.path("absent")), {"absent", "No such file"});
 
-    // Peaks that were made up keep the command from measuring them.
-    Machine machine = detect_machine();
-    machine.isa = Isa::x64;
-    machine.fma = {{Isa::x64, 1, 100, 0}};
-    machine.bandwidth = {{"dram", 1, 0, 1 << 28, {10, 0}, {10, 0}, {10, 0}, {}, {}}};
-    std::string why;
-    REQUIRE(store_machine(machine, folder.path("sepal/machine.json"), why));
     const std::string bench = fmt::format("bench --problems {} --seconds 0.01 --json {}", problems, folder.path("b.json"));
-    const std::string environment = fmt::format("XDG_CACHE_HOME={} SEPAL_MAX_ISA=x64", folder.path("."));
+    const std::string environment = made_up_peaks(folder);
     const Ran measured = run(bench + " --tuning " + records, environment);
     INFO(measured.err);
     REQUIRE(measured.code == 0);

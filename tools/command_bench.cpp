@@ -6,6 +6,7 @@
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/runner.h"
+#include "bench/session_folder.h"
 #include "bench/threads.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
@@ -233,7 +234,8 @@ Machine get_machine(const Options &o, Progress &progress) {
     return machine;
 }
 
-void write_outputs(const Options &o, const HtmlTools &tools, const Machine &machine, const std::vector<Result> &results, const ProblemSet &set) {
+void write_outputs(const Options &o, const HtmlTools &tools, const Machine &machine, const std::vector<Result> &results, const ProblemSet &set,
+                   const std::string &temporary_folder) {
     RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
     const std::string json = report_json(machine, results, run).dump(2) + "\n";
     if (!o.json.empty()) write_file(o.json, {json});
@@ -242,19 +244,9 @@ void write_outputs(const Options &o, const HtmlTools &tools, const Machine &mach
     std::vector<std::string> tuning;
     if (!o.tuning.empty()) tuning.push_back(o.tuning);
     if (!o.json.empty()) return write_html(tools, o.json, o.html, tuning);
-    std::string folder = std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp";
-    std::string temporary = folder + "/sepal.XXXXXX";
-    const int file = mkstemp(temporary.data());
-    if (file < 0) throw BadInput(fmt::format("--html: no temporary file can be made in {}", folder));
-    close(file);
-    try {
-        write_file(temporary, {json});
-        write_html(tools, temporary, o.html, tuning);
-    } catch (...) {
-        unlink(temporary.c_str());
-        throw;
-    }
-    unlink(temporary.c_str());
+    const std::string temporary = temporary_folder + "/report.json";
+    write_file(temporary, {json});
+    write_html(tools, temporary, o.html, tuning);
 }
 
 // Told before the run: how long each problem will take at the machine's measured peaks, the longest first.
@@ -287,6 +279,8 @@ int bench(const Options &o) {
         if (!file.empty()) check_writable(file);
     if ((!o.json.empty() && (o.json == o.csv || o.json == o.html)) || (!o.csv.empty() && o.csv == o.html))
         throw BadInput("--json, --csv and --html name the same file; give each its own");
+    std::optional<SessionFolder> temporary_files;
+    if (!o.html.empty() || !o.peers.empty()) temporary_files.emplace();
     HtmlTools tools;
     if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
 
@@ -346,7 +340,7 @@ int bench(const Options &o) {
         results.insert(results.end(), block.begin(), block.end());
     }
     fmt::print("{}", network_text(network_totals(results)));
-    write_outputs(o, tools, machine, results, set);
+    write_outputs(o, tools, machine, results, set, temporary_files ? temporary_files->path() : "");
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) fmt::print("written: {}\n", file);
     return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed" && !r.candidate.peer; }) ? exit_check_failed : exit_ok;
