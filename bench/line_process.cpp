@@ -23,6 +23,7 @@ namespace sepal {
 namespace {
 
 constexpr size_t longest_line = 1 << 20, longest_words = 300;
+constexpr double tick_seconds = 0.1;
 
 // In the child: only calls that are safe between fork and exec.
 [[noreturn]] void become(char *const *argv, const cpu_set_t &cpus, pid_t parent, int channel, int errors, int failed) {
@@ -46,7 +47,7 @@ std::string printable(std::string text) {
 
 }  // namespace
 
-LineProcess::LineProcess(const std::vector<std::string> &words, const std::vector<int> &cpus) {
+LineProcess::LineProcess(const std::vector<std::string> &words, const std::vector<int> &cpus, std::function<bool()> stop) : stop_(std::move(stop)) {
     int channel[2], failed[2];
     stderr_ = memfd_create("stderr", MFD_CLOEXEC);
     // A socket, so that writing to a process that has ended is an error and not a signal.
@@ -100,6 +101,11 @@ std::string LineProcess::last_words() const {
     return printable(text.substr(text.rfind('\n') + 1));
 }
 
+bool LineProcess::has_ended() const {
+    siginfo_t info = {};
+    return waitid(P_PID, id_t(child_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child_;
+}
+
 std::string LineProcess::how_it_ended() {
     int status = 0;
     pid_t ended = 0;
@@ -138,11 +144,16 @@ std::optional<std::string> LineProcess::ask(const std::string &request, double s
             return answer;
         }
         if (received_.size() > longest_line) return fail("answered with an endless line");
+        given_up_ = stop_ && stop_();
+        if (given_up_) return fail("was given up");
         const double left = deadline - now();
+        timed_out_ = left <= 0;
+        if (timed_out_) return fail(fmt::format("gave no answer in {:.4g} s and was stopped", seconds));
+        const bool ended = has_ended();
         pollfd ready{from_, POLLIN, 0};
-        const int count = left > 0 ? poll(&ready, 1, int(std::min(left * 1e3, 1e9)) + 1) : 0;
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return fail(fmt::format("gave no answer in {:.4g} s and was stopped", seconds));
+        const int count = poll(&ready, 1, int(std::min(left, tick_seconds) * 1e3) + 1);
+        if (count == 0 && ended) return fail(how_it_ended());  // what it started may still hold its end of the line
+        if (count <= 0) continue;
         char bytes[4096];
         const ssize_t n = read(from_, bytes, sizeof bytes);
         if (n < 0 && errno == EINTR) continue;

@@ -58,7 +58,7 @@ void check_failed(const TrialAnswer &answer, Verdict verdict, const std::string 
 
 // A trial program whose machine likes tiles of 6 pixels; on which, with `crash`, those of 5 crash.
 std::string machine_script(bool crash = false) {
-    return std::string("request=$(cat)\n") + compiled +
+    return std::string("read -r request\n") + compiled +
            R"(out=; for q in $(grep -o '"q_tile":[0-9]*' <<<"$request" | cut -d: -f2); do
 )" + (crash ? "[ $q = 5 ] && kill -SEGV $$\n" : "") +
            R"(d=$((q > 6 ? q - 6 : 6 - q)); ms=$((10 + d)).5
@@ -113,21 +113,21 @@ TEST_CASE("a request and an answer survive the way to another process", "[tune]"
 }
 
 TEST_CASE("a trial that crashes, ends, stalls or talks nonsense is a verdict", "[tune]") {
-    check_failed(run_script("echo 'what went wrong' >&2; kill -SEGV $$"), Verdict::crashed, "signal 11 (Segmentation fault): what went wrong");
-    check_failed(run_script("exit 3"), Verdict::crashed, "exit code 3");
-    check_failed(run_script(compiled), Verdict::crashed, "without an answer");
-    check_failed(run_script(""), Verdict::crashed, "without an answer");
-    check_failed(run_script("exec >&-; sleep 100"), Verdict::crashed, "signal 9");
+    check_failed(run_script("echo 'what went wrong' >&2; kill -SEGV $$"), Verdict::crashed, "killed by signal 11 (Segmentation fault); its last words: what went wrong");
+    check_failed(run_script("exit 3"), Verdict::crashed, "ended with status 3");
+    check_failed(run_script(compiled), Verdict::crashed, "ended with status 0");
+    check_failed(run_script(""), Verdict::crashed, "ended with status 0");
+    check_failed(run_script("read -r request; exec <&- >&-; sleep 100"), Verdict::crashed, "closed its end of the line");
     check_failed(run_script("sleep 100", {0.3, 20}), Verdict::timed_out, "compiling it took longer than 0.3 s");
     check_failed(run_script(std::string(compiled) + "sleep 100", {20, 0.3}), Verdict::timed_out, "checking and timing it took longer than 0.3 s");
-    check_failed(run_script("yes", {0.5, 20}), Verdict::timed_out, "compiling");
+    check_failed(run_script("yes"), Verdict::crashed, "not understood: y");
     for (const char *answer : {"nonsense", "{}", "{\"timings\":[],\"fma_gflops\":1}", "{\"timings\":[{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[]}],\"fma_gflops\":1}",
                                "{\"timings\":[{\"verdict\":\"fine\",\"error\":\"\",\"samples_ms\":[1]}],\"fma_gflops\":1}",
                                "{\"timings\":[{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[1]}],\"fma_gflops\":0}"})
         check_failed(run_script(fmt::format("{}echo '{}'", compiled, answer)), Verdict::crashed, "not understood");
     check_failed(run_script(fmt::format("{}echo '{{\"timings\":[{{\"verdict\":\"wrong\",\"error\":\"element 3 is 7\",\"samples_ms\":[]}}],\"fma_gflops\":0}}'", compiled)),
                  Verdict::wrong, "element 3 is 7");
-    check_failed(TrialRunner({"/nonexistent/trial"}, {}).run(request(), {5, 5}), Verdict::crashed, "exit code 127: /nonexistent/trial: No such file");
+    CHECK(bad_input([] { TrialRunner({"/nonexistent/trial"}, {}).run(request(), {5, 5}); }).find("\"/nonexistent/trial\" cannot be started: No such file") != std::string::npos);
 }
 
 TEST_CASE("a trial takes all that it started with it", "[tune]") {

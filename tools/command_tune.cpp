@@ -16,7 +16,6 @@
 
 #include <cstdio>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -126,7 +125,8 @@ int tune(const Options &o, bool trials_given) {
 
 // Standard output carries the answer only: what a compiler or a kernel prints goes to standard error.
 int tune_trial() {
-    const std::string request((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
+    std::string request;
+    std::getline(std::cin, request);
     const int answer = dup(STDOUT_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     const auto say = [&](const std::string &line) {

@@ -16,14 +16,13 @@ struct TrialLimits {
 
 class TrialRunner {
 public:
-    // command: the program and its arguments; it reads a TrialRequest on standard input. `stop` is asked ten times a second whether
-    // the trial is to be given up, and may draw a display meanwhile; it may be empty.
+    // command: the program and its arguments; it reads a TrialRequest, one line, on standard input. `stop` is asked ten times a second
+    // whether the trial is to be given up, and may draw a display meanwhile; it may be empty.
     TrialRunner(std::vector<std::string> command, std::function<bool()> stop);
 
     // Runs one trial, to its end or to one of the limits; then its whole process group is killed. Whatever goes wrong with the
     // process becomes the verdict of every schedule of the request: `timed_out`, or `crashed` for a signal, an exit code, or an
-    // answer that is none, with what it last said on standard error. The process also ends when this one does, however that ends.
-    // Throws BadInput when no process can be started at all.
+    // answer that is none, with what it last said on standard error (LineProcess). Throws BadInput when no process can be started at all.
     TrialAnswer run(const TrialRequest &request, const TrialLimits &limits) const;
 
 private:
