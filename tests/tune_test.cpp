@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "tools/tuning/session.h"
 #include "tools/tuning/standing.h"
+#include "tuning_fixtures.h"
 
 #include "bench/timer.h"
 
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <set>
 
 using namespace sepal;
@@ -56,11 +58,11 @@ void check_failed(const TrialAnswer &answer, Verdict verdict, const std::string 
     }
 }
 
-// A trial program whose machine likes tiles of 6 pixels; on which, with `crash`, those of 5 crash.
-std::string machine_script(bool crash = false) {
+// A trial program whose machine likes tiles of 6 pixels; `at_tile` is what it does on one of $q pixels before.
+std::string machine_script(const std::string &at_tile = "") {
     return std::string("read -r request\n") + compiled +
            R"(out=; for q in $(grep -o '"q_tile":[0-9]*' <<<"$request" | cut -d: -f2); do
-)" + (crash ? "[ $q = 5 ] && kill -SEGV $$\n" : "") +
+)" + at_tile + "\n" +
            R"(d=$((q > 6 ? q - 6 : 6 - q)); ms=$((10 + d)).5
 out+="${out:+,}{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[$ms,$ms,$ms]}"; done
 echo "{\"timings\":[$out],\"fma_gflops\":100}"
@@ -182,19 +184,22 @@ TEST_CASE("a session that was ended goes on where it was, with the same candidat
     CHECK(play(folder.path("parts"), machine_script(), 16).records.size() == rest.records.size());
 }
 
-TEST_CASE("candidates that crash are recorded and cost themselves only", "[tune]") {
+TEST_CASE("candidates that crash or are wrong are recorded and cost themselves only", "[tune]") {
     const TemporaryFolder folder;
-    const Played played = play(folder.path("db"), machine_script(true), 30);
-    int crashed = 0;
+    const std::string wrong = R"({"timings":[{"verdict":"wrong","error":"element 3 is 7","samples_ms":[]}],"fma_gflops":0})";
+    const std::map<int, Verdict> fate = {{5, Verdict::crashed}, {4, Verdict::wrong}};
+    const Played played = play(folder.path("db"), machine_script("case $q in 5) kill -SEGV $$;; 4) echo '" + wrong + "'; exit;; esac"), 30);
+    std::map<Verdict, int> seen;
     for (const TuningRecord &r : played.records) {
-        CHECK((r.verdict == Verdict::crashed) == (r.schedule.q_tile == 5));
-        crashed += r.verdict == Verdict::crashed;
+        const auto expected = fate.find(r.schedule.q_tile);
+        CHECK(r.verdict == (expected == fate.end() ? Verdict::ok : expected->second));
         CHECK(r.error.empty() == (r.verdict == Verdict::ok));
+        seen[r.verdict]++;
     }
-    CHECK(crashed > 0);
-    CHECK(played.outcomes[0].failed == crashed);
+    for (const auto &[tile, verdict] : fate) CHECK(seen[verdict] > 0);
+    CHECK(played.outcomes[0].failed == seen[Verdict::crashed] + seen[Verdict::wrong]);
     CHECK(played.outcomes[0].trials == 30);
-    CHECK(played.outcomes[0].best->schedule.q_tile != 5);
+    CHECK(fate.count(played.outcomes[0].best->schedule.q_tile) == 0);
 }
 
 TEST_CASE("a comparison in turns decides, not luck when alone", "[tune]") {
@@ -286,4 +291,29 @@ TEST_CASE("tune: real trials are checked, timed and recorded; an interrupted ses
     CHECK(stopped.code == 130);
     CHECK(stopped.out.find("Interrupted") != std::string::npos);
     CHECK(trials() > 2);
+}
+
+TEST_CASE("tune: what cannot be read in its database is told and kept, and so is everything when the disk is full", "[tune_command]") {
+    const TemporaryFolder folder;
+    const std::string file = folder.write("p.json", "{\"problems\": [" + to_json(pointwise()) + "]}"), environment = made_up_peaks(folder);
+    TuningRecord other = made_up_record(pointwise(), Isa::avx2, 1, 1), older = other;
+    older.halide = "19.0.0";
+    std::string format = to_json_line(other);
+    format.replace(format.find("\"format\":1"), 10, "\"format\":9");
+    std::string before = format + "\n" + to_json_line(older) + "\n" + to_json_line(other) + "\n";
+    before += std::string(1023 - before.size() % 1024, ' ') + "\n";  // whole KiB, in which limits of a file's size are given
+    const std::string db = folder.write("t.jsonl", before), command = fmt::format("tune --problems {} --db {} --trials 1", file, db);
+
+    const Ran full = run(command, fmt::format("ulimit -f {}; trap '' XFSZ; {}", before.size() / 1024, environment));
+    CHECK(full.code == 2);
+    CHECK(full.err.find("sepal: " + db + ": cannot be written: File too large; the records before are kept\n") != std::string::npos);
+    CHECK(bytes_of(db) == before);
+
+    const Ran ran = run(command, environment);
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    CHECK(ran.err.find("t.jsonl:1: field \"format\" is 9; allowed: 1") != std::string::npos);
+    CHECK(ran.err.find("t.jsonl:2: field \"halide\" is \"19.0.0\"; allowed: ") != std::string::npos);
+    CHECK(bytes_of(db).compare(0, before.size(), before) == 0);
+    CHECK(read_tuning_records(db).records.size() == 2);
 }

@@ -6,6 +6,7 @@
 #include "tools/compile/kernel_spec.h"
 #include "tools/selection.h"
 #include "tools/tuning/commit.h"
+#include "tools/tuning/knob_source.h"
 #include "tools/tuning/session.h"
 
 #include <CLI/CLI.hpp>
@@ -86,7 +87,7 @@ int tune(const Options &o, bool trials_given) {
 
     TuningLog log(o.database);
     const TuningDatabase known = read_tuning_records(o.database);
-    for (const std::string &complaint : known.complaints) fmt::print(stderr, "sepal: warning: {}\n", complaint);
+    print_warnings(known.complaints);
 
     Progress progress(0);
     MeasureOptions measuring;
