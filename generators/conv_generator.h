@@ -5,8 +5,11 @@
 #pragma once
 
 #include "conv_stages.h"
+#include "passes/panel_ahead.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/schedules.h"
+
+#include <algorithm>
 
 namespace sepal {
 
@@ -36,7 +39,7 @@ public:
     // The knobs of Schedule, completely derived.
     Halide::GeneratorParam<int> lanes{"lanes", 1}, k_vectors{"k_vectors", 1}, q_tile{"q_tile", 1}, p_tile{"p_tile", 1}, mid_q_tile{"mid_q_tile", 1},
         q_strip{"q_strip", 1}, p_strip{"p_strip", 1}, c_block{"c_block", 0}, c_unroll{"c_unroll", 1},
-        s_unroll{"s_unroll", 1}, staging{"staging", 1}, k_strip{"k_strip", 0}, read_ahead{"read_ahead", 1};
+        s_unroll{"s_unroll", 1}, staging{"staging", 1}, k_strip{"k_strip", 0}, read_ahead{"read_ahead", 1}, panel_ahead{"panel_ahead", 1};
 
     void schedule() {
         if (this->using_autoscheduler()) {
@@ -53,8 +56,15 @@ protected:
         Schedule s;
         s.lanes = lanes, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
         s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.s_unroll = s_unroll, s.staging = staging;
-        s.k_strip = k_strip, s.read_ahead = read_ahead;
+        s.k_strip = k_strip, s.read_ahead = read_ahead, s.panel_ahead = panel_ahead;
         return s;
+    }
+
+    // Knob panel_ahead, of a filter of so many channels and a strip of so many tiles.
+    void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int tiles) {
+        if (knobs.panel_ahead < 2 || channels == at_run_time) return;
+        const int panel_floats = panel * channels, lines = PanelAhead::lines_for(panel_floats, tiles, std::max(1, channels / knobs.c_unroll));
+        this->get_pipeline().add_custom_lowering_pass(new PanelAhead({"sum$x", ".panel", filter, panel_floats, lines}));
     }
 
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {

@@ -37,7 +37,10 @@ public:
         st.output = output;
     }
 
-    void hand_over(const Schedule &knobs) { schedule_depsep_x86(stages, knobs, get_target()); }
+    void hand_over(const Schedule &knobs) {
+        schedule_depsep_x86(stages, knobs, get_target());
+        fetch_panels_ahead(knobs, "pointwise_filter", times(c, multiplier), knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+    }
 
     void estimate() {
         const int m = estimate_or(multiplier, 1), mids = estimate_or(c, 128) * m, ks = estimate_or(k, 128);

@@ -1,5 +1,7 @@
 #include "read_ahead.h"
 
+#include "loops.h"
+
 #include <utility>
 
 using namespace Halide;
@@ -9,36 +11,6 @@ namespace sepal {
 namespace {
 
 constexpr int scratch_floats = 64;
-
-// The first scalar load from a buffer in a statement.
-class FirstLoad : public IRVisitor {
-public:
-    explicit FirstLoad(const std::string &buffer) : buffer_(buffer) {}
-    const Load *load = nullptr;
-    Expr index;  // its, without names that are defined inside the statement
-
-private:
-    using IRVisitor::visit;
-    void visit(const Load *op) override {
-        if (!load && op->name == buffer_ && op->type.is_scalar()) load = op, index = op->index;
-        IRVisitor::visit(op);
-    }
-    template<typename LetOrLetStmt>
-    void visit_let(const LetOrLetStmt *op) {
-        const bool before = load;
-        IRVisitor::visit(op);
-        if (load && !before) index = substitute(op->name, op->value, index);
-    }
-    void visit(const Let *op) override { visit_let(op); }
-    void visit(const LetStmt *op) override { visit_let(op); }
-    const std::string &buffer_;
-};
-
-bool named(const For *loop, const std::string &part) { return loop->name.find(part) != std::string::npos; }
-Expr step(const For *loop) { return Variable::make(Int(32), loop->name) - loop->min; }
-Stmt with_body(const For *loop, Stmt body) {
-    return For::make(loop->name, loop->min, loop->extent, loop->for_type, loop->partition_policy, loop->device_api, std::move(body));
-}
 
 }  // namespace
 
@@ -59,7 +31,7 @@ Stmt ReadAhead::visit(const For *op) {
         panels_before_ = Expr();
         return loop;
     }
-    FirstLoad first(where_.input);
+    FirstLoad first([&](const Load *load) { return load->name == where_.input && load->type.is_scalar(); });
     if (!scratch_.empty() && panels_before_.defined() && named(op, where_.steps)) op->body.accept(&first);
     if (!first.load) return IRMutator::visit(op);
 

@@ -27,6 +27,7 @@ struct Schedule {
     int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
     int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
+    int panel_ahead = 0; // pointwise, depsep, 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
 };
 
 struct Knob {
@@ -39,7 +40,7 @@ constexpr Knob knobs[] = {
     {"tp", "p_tile", &Schedule::p_tile},     {"tm", "mid_q_tile", &Schedule::mid_q_tile}, {"sq", "q_strip", &Schedule::q_strip},
     {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
     {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
-    {"ra", "read_ahead", &Schedule::read_ahead},
+    {"ra", "read_ahead", &Schedule::read_ahead}, {"pa", "panel_ahead", &Schedule::panel_ahead},
 };
 inline const Knob &knob_of(int Schedule::*member) {
     return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });

@@ -50,7 +50,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
                 {knob_of(&Schedule::p_strip), false, ladder(p.p())}};
     const int64_t k = p.k / p.groups, c = p.op == Operator::conv2d ? p.c / p.groups : p.mid_channels();
     std::vector<Axis> axes = {{knob_of(&Schedule::lanes), false, lane_values(k, isa)},
-                              {knob_of(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (k + 3) / 4))},
+                              {knob_of(&Schedule::k_vectors), false, up_to(std::min<int64_t>(5, (k + 3) / 4))},
                               {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
     if (p.op == Operator::depsep) {
         axes.push_back({knob_of(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
@@ -63,6 +63,9 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     if (p.op == Operator::conv2d && p.s > 1 && p.s <= 7) axes.push_back({knob_of(&Schedule::s_unroll), false, {1, int(p.s)}});
     if (p.op != Operator::depsep) axes.push_back({knob_of(&Schedule::staging), false, {1, 2}});
     if (p.op == Operator::pointwise) axes.push_back({knob_of(&Schedule::read_ahead), false, {1, 2}});
+    constexpr int64_t surely_in_l2 = 256 << 10;
+    const int64_t filter = p.op == Operator::depsep ? p.pointwise_filter_elements() : p.filter_elements();
+    if (p.op != Operator::conv2d && 4 * filter > surely_in_l2) axes.push_back({knob_of(&Schedule::panel_ahead), false, {1, 2}});
     return axes;
 }
 

@@ -78,9 +78,14 @@ int64_t k_strip_for(const ConvProblem &problem, const Schedule &s, int64_t tasks
 
 // Whether an input does not fit in L2; whether the filter of a pointwise convolution or half stays there beside input and output.
 bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.input_elements() > l2_bytes(isa); }
-bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) {
-    return 4 * (problem.op == Operator::depsep ? problem.pointwise_filter_elements() : problem.filter_elements()) <= l2_bytes(isa) / 4;
+int64_t pointwise_filter_bytes(const ConvProblem &problem) {
+    return 4 * (problem.op == Operator::depsep ? problem.pointwise_filter_elements() : problem.filter_elements());
 }
+bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) { return pointwise_filter_bytes(problem) <= l2_bytes(isa) / 4; }
+
+// Whether that filter is too large for L2, so that its panels come from beyond: then they are fetched ahead, and strips are as large as
+// L2 allows, so that each panel comes seldom.
+bool pointwise_filter_from_afar(const ConvProblem &problem, Isa isa) { return pointwise_filter_bytes(problem) > l2_bytes(isa); }
 
 // Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
 bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > (int64_t(16) << 20); }
@@ -99,11 +104,12 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     return k <= lanes ? 1 : 2;
 }
 
-// Pixels of a strip of pointwise: one tile's, so that its input is read from L1 by every panel, where the filter stays in L2, and where
-// it comes from far beyond L2, so that its loads are spread over the work; else two tiles', for half the loads of the filter.
+// Pixels of a strip of pointwise: one tile's, so that its input is read from L1 by every panel, where the filter stays in L2; two tiles',
+// for half the loads of the filter, where it may; as many as leave L2 room for panels where it does not.
 int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, int q_tile) {
-    const bool filter_from_afar = 4 * problem.filter_elements() > 3 * l2_bytes(isa);
-    return (filter_from_afar || pointwise_filter_stays(problem, isa) ? 1 : 2) * q_tile;
+    int64_t tiles = pointwise_filter_stays(problem, isa) ? 1 : 2;
+    if (pointwise_filter_from_afar(problem, isa)) tiles = std::max<int64_t>(tiles, l2_bytes(isa) / 4 / (4 * problem.c * q_tile));
+    return q_tile * std::min(tiles, ceil_div(problem.n * problem.p() * problem.q(), q_tile));
 }
 
 // The accumulator tile of pointwise that does all pixels and channels quickest. Costs are in multiply-adds, of which two are done in a
@@ -113,7 +119,7 @@ int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, int q_tile) {
 void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
     constexpr int widest = 14, l1_share = 24 << 10;
     const int64_t pixels = problem.n * problem.p() * problem.q(), vectors = ceil_div(problem.k, s.lanes);
-    const int64_t filter_bytes = 4 * problem.filter_elements();
+    const int64_t filter_bytes = pointwise_filter_bytes(problem);
     const double load = 0.75, vector_share = lanes_f32(isa) / 16.0;
     const double filter_load =
         load + vector_share * (filter_bytes <= l1_share ? 0 : filter_bytes <= l2_bytes(isa) / 4 * 3 ? 0.75 : 3.25);
@@ -124,7 +130,7 @@ void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
             Schedule tile = s;
             set(tile.k_vectors, k_vectors);
             set(tile.q_tile, q_tile);
-            if (s.q_tile == 0 && tile.q_tile > widest_q_tile(tile, Operator::pointwise, isa)) continue;
+            if ((s.q_tile == 0 || s.k_vectors == 0) && tile.q_tile > widest_q_tile(tile, Operator::pointwise, isa)) continue;
             const int accumulators = tile.k_vectors * tile.q_tile;
             const bool input_in_l1 = 4 * problem.c * pointwise_q_strip(problem, isa, tile.q_tile) <= l1_share;
             const double tile_cost = accumulators + tile.q_tile * (input_in_l1 ? load : load + 0.25) + tile.k_vectors * filter_load;
@@ -207,6 +213,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         set(s.p_strip, 4);
         set(s.staging, 1);
         set(s.read_ahead, 1);
+        set(s.panel_ahead, 1);
         return;
     }
     set(s.q_strip, pointwise_q_strip(*problem, isa, s.q_tile));
@@ -215,6 +222,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     const bool from_memory = input_from_memory(*problem);
     set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
     if (from_memory) set(s.c_unroll, 4);  // each step also reads ahead
+    set(s.panel_ahead, pointwise_filter_from_afar(*problem, isa) ? 2 : 1);
     set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->n * problem->p() * problem->q(), s.q_strip), s.p_strip)));
 }
 
@@ -222,6 +230,8 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     const bool streams = problem && depsep_streams(*problem, isa);
     set(s.p_tile, depthwise_p_tile);
     set(s.mid_q_tile, streams ? 1 : depthwise_q_tile);
+    const bool filter_from_afar = problem && pointwise_filter_from_afar(*problem, isa);
+    set(s.panel_ahead, filter_from_afar ? 2 : 1);
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
@@ -232,10 +242,12 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 2);
     } else {
-        // Tasks come from rows, since every strip of panels would compute the depthwise half anew.
-        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false, true);
+        // Tasks come from rows, since every strip of panels computes the depthwise half anew; where all rows are one strip, for the sake
+        // of a filter from afar, from panels, which are many then.
+        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false, !filter_from_afar);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
+        if (filter_from_afar) set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(problem->p(), s.p_strip)));
     }
 }
 

@@ -1,11 +1,14 @@
 // Kernels specialised to a problem, compiled in process, against the reference: what the schedules do only where extents are known.
 #include "catch.h"
+#include "passes/panel_ahead.h"
 #include "passes/read_ahead.h"
 #include "support.h"
+#include "tools/compile/assemble.h"
 #include "tools/compile/in_process.h"
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 using namespace sepal;
@@ -49,6 +52,7 @@ void check(const ConvProblem &p, const Schedule &knobs = {}) {
         }
         INFO(p.key() << " " << name(isa) << " " << knobs_text(knobs));
         const KernelSpec spec = specialise(p, isa, "hand", knobs);
+        set_num_threads(threads);
         set_num_threads_in_process(threads);
         const auto kernel = compile_in_process(spec);
         REQUIRE(kernel->variant().refuses(p) == "");
@@ -126,6 +130,75 @@ TEST_CASE("the pass reads the next tile in every loop over channels, and not bey
     const Halide::Buffer<float> result = pipeline.realize({6, 12});
     for (int xi = 0; xi < 12; xi++)
         for (int ki = 0; ki < 6; ki++) CHECK(result(ki, xi) == float(ki * (28 + 80 * xi)));
+}
+
+TEST_CASE("fetching panels ahead changes no result, with one panel or many, few tiles or many", "[specialised]") {
+    for (int64_t pixels : {1, 14, 41, 300}) check(pointwise(1, pixels, 48, 70), knob(&Schedule::panel_ahead, 2));
+    check(pointwise(3, 50, 20, 16), knob(&Schedule::panel_ahead, 2));
+    check(pointwise(7, 7, 320, 1284));  // as derived
+    ConvProblem depsep = conv2d(7, 9, 40, 32 * 4 + 5, 3, 3);
+    depsep.op = Operator::depsep;
+    check(depsep, knob(&Schedule::panel_ahead, 2));
+    check(depsep, knob(&Schedule::panel_ahead, 2, knob(&Schedule::k_strip, 2, knob(&Schedule::c_block, 8))));
+}
+
+TEST_CASE("the pass fetches every line of the next panel, from the last one those of the first", "[specialised]") {
+    // Panels of 16 x 8 floats, 8 lines each; 3 of them; tiles of 1 pixel, of which 6 run over each panel.
+    Halide::ImageParam filter(Halide::Float(32), 3, "filter");
+    Halide::Var k("k"), x("x"), panel("panel"), inner("inner");
+    Halide::RDom c(0, 8, "c");
+    Halide::Func sum("sum"), out("out");
+    sum(k, x) = 0.0f;
+    sum(k, x) += filter(k % 16, c, k / 16) * Halide::cast<float>(x);
+    out(k, x) = sum(k, x);
+    out.bound(k, 0, 48).bound(x, 0, 6).split(k, panel, inner, 16).reorder(inner, x, panel).vectorize(inner, 16);
+    sum.compute_at(out, x).vectorize(k, 16).update().reorder(k, c).vectorize(k, 16);
+    filter.dim(0).set_bounds(0, 16).dim(1).set_bounds(0, 8).set_stride(16).dim(2).set_bounds(0, 3).set_stride(128);
+    CHECK(PanelAhead::lines_for(128, 6, 8) == 1);
+    CHECK(PanelAhead::lines_for(128, 1, 4) == 2);
+    CHECK(PanelAhead::lines_for(130, 1, 4) == 3);
+    Halide::Pipeline pipeline(out);
+    pipeline.add_custom_lowering_pass(new PanelAhead({"c$x", ".panel", "filter", 128, 1}));
+    const Halide::Target target("x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41-no_runtime");
+    const Halide::Module module = pipeline.compile_to_module({filter}, "fetching", target);
+    CHECK(has_prefetches(module));
+
+    class Interpret : public Halide::Internal::IRVisitor {  // the indices that are prefetched, for one panel and tile
+    public:
+        std::map<std::string, Halide::Expr> values;
+        std::set<int64_t> fetched;
+
+    private:
+        using IRVisitor::visit;
+        Halide::Expr value_of(Halide::Expr e) {
+            for (const auto &[name, value] : values) e = Halide::Internal::substitute(name, value, e);
+            return Halide::Internal::simplify(e);
+        }
+        void visit(const Halide::Internal::LetStmt *op) override {
+            values[op->name] = value_of(op->value);
+            op->body.accept(this);
+            values.erase(op->name);
+        }
+        void visit(const Halide::Internal::For *op) override {
+            const auto extent = Halide::Internal::as_const_int(value_of(op->extent)), min = Halide::Internal::as_const_int(value_of(op->min));
+            REQUIRE((extent && min));
+            for (int64_t i = 0; i < *extent; i++) {
+                values[op->name] = int(*min + i);
+                op->body.accept(this);
+            }
+            values.erase(op->name);
+        }
+        void visit(const Halide::Internal::Call *op) override {
+            if (!op->is_intrinsic(Halide::Internal::Call::prefetch)) return;
+            const auto index = Halide::Internal::as_const_int(value_of(op->args[1]));
+            REQUIRE(index);
+            fetched.insert(*index);
+        }
+    } all;
+    for (const Halide::Internal::LoweredFunc &function : module.functions()) function.body.accept(&all);
+    std::set<int64_t> lines;
+    for (int64_t line = 0; line < 3 * 8; line++) lines.insert(line * 16);
+    CHECK(all.fetched == lines);
 }
 
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {

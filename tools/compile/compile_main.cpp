@@ -4,6 +4,7 @@
 //                             a sentence on stderr carry the reason.
 //   runtime OBJECT            Halide's runtime, shared by all kernels.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
+#include "assemble.h"
 #include "build_module.h"
 
 #include <fmt/format.h>
@@ -45,7 +46,10 @@ void write(const fs::path &path, const std::string &text) {
 
 void compile_object(const KernelSpec &spec, const fs::path &object) {
     const Halide::Module module = build_module(spec, kernel_target(spec.isa));
-    module.compile({{Halide::OutputFileType::object, object.string()}});
+    if (has_prefetches(module))
+        assemble(module, object.string());
+    else
+        module.compile({{Halide::OutputFileType::object, object.string()}});
 }
 
 // The first line of an error message, without the name of the failing internal file.

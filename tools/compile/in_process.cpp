@@ -1,9 +1,16 @@
 #include "in_process.h"
 
+#include "assemble.h"
 #include "build_module.h"
 #include "runtime/kernel_error.h"
 
+#include <dlfcn.h>
+
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 using namespace Halide;
@@ -13,11 +20,44 @@ namespace {
 
 void on_jit_error(JITUserContext *, const char *message) { record_kernel_error(message); }
 
+// A kernel that Halide's own compiler in memory cannot make (assemble.h), as a shared library. It finds Halide's runtime in the program,
+// which exports it.
+class LoadedKernel {
+public:
+    LoadedKernel() = default;
+    LoadedKernel(const LoadedKernel &) = delete;
+    ~LoadedKernel() {
+        if (library_) dlclose(library_);
+    }
+    KernelFunction load(const Module &module, const std::string &name) {
+        std::string folder = (std::filesystem::temp_directory_path() / "sepal-kernel-XXXXXX").string();
+        if (!mkdtemp(folder.data())) throw std::runtime_error(folder + ": cannot be created: " + std::strerror(errno));
+        const struct Remove {
+            const std::string &path;
+            ~Remove() {
+                std::error_code ignored;
+                std::filesystem::remove_all(path, ignored);
+            }
+        } remove{folder};
+        const std::string object = folder + "/kernel.o", library = folder + "/kernel.so";
+        assemble(module, object);
+        run_tool({"ld", "-shared", "-o", library, object});
+        library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+        void *const function = library_ ? dlsym(library_, (name + "_argv").c_str()) : nullptr;
+        if (!function) throw std::runtime_error(name + " could not be loaded: " + dlerror());
+        return reinterpret_cast<KernelFunction>(function);
+    }
+
+private:
+    void *library_ = nullptr;
+};
+
 }  // namespace
 
 struct InProcessKernel::Contents {
     KernelSpec spec;
     Internal::JITModule module;
+    LoadedKernel loaded;
     Variant variant;
     double seconds = 0;
 };
@@ -41,7 +81,10 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
             return true;
         }();
         (void)handler_set;
-        contents->module = Internal::JITModule(module, module.get_function_by_name(spec.name), Internal::JITSharedRuntime::get(nullptr, target));
+        if (has_prefetches(module))
+            contents->variant.kernel = contents->loaded.load(build_module(spec, kernel_target(spec.isa)), spec.name);
+        else
+            contents->module = Internal::JITModule(module, module.get_function_by_name(spec.name), Internal::JITSharedRuntime::get(nullptr, target));
     } catch (const Halide::Error &e) {
         throw std::runtime_error(spec.name + " could not be compiled: " + e.what());
     }
@@ -58,7 +101,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.panel = kept.panel;
-    v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
+    if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));
 }

@@ -29,7 +29,8 @@ inline std::unique_ptr<InProcessKernel> compile_in_process(const ConvProblem &pr
     return compile_in_process(specialise(problem, isa, scheduler));
 }
 
-// Threads that kernels compiled in process use from now on; 1 or more. Process-wide.
+// Threads that kernels compiled in process use from now on; 1 or more. Process-wide. To be called with set_num_threads(), which is for those
+// of them that are loaded as libraries, too.
 void set_num_threads_in_process(int threads);
 
 }  // namespace sepal

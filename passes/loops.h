@@ -1,0 +1,49 @@
+// What the lowering passes share.
+#pragma once
+
+#include <Halide.h>
+
+#include <string>
+#include <utility>
+
+namespace sepal {
+
+// The first load of a statement that `wanted` accepts, by its index without names that are defined inside the statement.
+template<typename Wanted>
+class FirstLoad : public Halide::Internal::IRVisitor {
+public:
+    explicit FirstLoad(Wanted wanted) : wanted_(std::move(wanted)) {}
+    const Halide::Internal::Load *load = nullptr;
+    Halide::Expr index;
+
+private:
+    using Halide::Internal::IRVisitor::visit;
+    void visit(const Halide::Internal::Load *op) override {
+        if (!load && wanted_(op)) load = op, index = op->index;
+        IRVisitor::visit(op);
+    }
+    template<typename LetOrLetStmt>
+    void visit_let(const LetOrLetStmt *op) {
+        const bool before = load;
+        IRVisitor::visit(op);
+        if (load && !before) index = Halide::Internal::substitute(op->name, op->value, index);
+    }
+    void visit(const Halide::Internal::Let *op) override { visit_let(op); }
+    void visit(const Halide::Internal::LetStmt *op) override { visit_let(op); }
+
+    Wanted wanted_;
+};
+
+inline bool named(const Halide::Internal::For *loop, const std::string &part) { return loop->name.find(part) != std::string::npos; }
+
+// Iterations of the loop before the present one.
+inline Halide::Expr step(const Halide::Internal::For *loop) {
+    return Halide::Internal::Variable::make(Halide::Int(32), loop->name) - loop->min;
+}
+
+inline Halide::Internal::Stmt with_body(const Halide::Internal::For *loop, Halide::Internal::Stmt body) {
+    return Halide::Internal::For::make(loop->name, loop->min, loop->extent, loop->for_type, loop->partition_policy, loop->device_api,
+                                       std::move(body));
+}
+
+}  // namespace sepal
