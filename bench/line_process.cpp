@@ -134,7 +134,7 @@ std::optional<std::string> LineProcess::ask(const std::string &request, double s
     for (size_t sent = 0; sent < line.size();) {
         const ssize_t n = send(to_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(how_it_ended());
+        if (n < 0) break;  // it has closed its end; what it said before is still to be read
         sent += size_t(n);
     }
     for (;;) {

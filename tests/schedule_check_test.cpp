@@ -119,8 +119,7 @@ TEST_CASE("for a problem, a tile is no larger than it, and one block of all chan
     p.h = 1;
     p.w = 5;
     p.c = p.k = 16;
-    Schedule s = derive({}, p.op, Isa::avx2, p);
-    CHECK(s.q_tile == 6);
+    Schedule s = derive(with({}, &Schedule::q_tile, 6), p.op, Isa::avx2, p);
     CHECK_THAT(why_not_valid(s, p.op, Isa::avx2), Equals(""));
     CHECK_THAT(why_not_valid(s, p, Isa::avx2), Equals("knob \"q_tile\" is 6; allowed: up to 5, the problem's pixels"));
     p.n = 2;
