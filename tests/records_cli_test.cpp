@@ -102,6 +102,24 @@ TEST_CASE("records prune keeps the best and drops failures and what cannot be re
     CHECK(folder.files() == std::vector<std::string>{"one", "t.jsonl"});
 }
 
+TEST_CASE("records whose FMA peak was disturbed are told and passed over, and pruned", "[cli][records]") {
+    const TemporaryFolder folder;
+    TuningRecord disturbed = of_this_machine(2, 2), marked = of_this_machine(3, 3);
+    disturbed.fma_gflops = 0.05;
+    marked.verdict = Verdict::disturbed;
+    marked.error = why_disturbed(disturbed.problem, 2, 0.05);
+    marked.samples_ms.clear();
+    const std::string file = folder.write("t.jsonl", line(of_this_machine(4, 1)) + line(disturbed) + line(marked));
+    const Ran list = run("records list " + file), best = run("records best " + file);
+    for (const Ran &ran : {list, best})
+        CHECK_THAT(ran.err, Contains("t.jsonl:2: the time is 131.1 % of the FMA peak") && Contains("the line is skipped"));
+    CHECK_THAT(list.out, Contains("  disturbed  ") && Contains("this one: the time is 131.1 % of the FMA peak") && Contains("2 records"));
+    CHECK(best.code == 0);
+    CHECK(nlohmann::json::parse(run("records best --json " + file).out).at("best").at(0).at("record").at("trial") == 1);
+    CHECK_THAT(run("records prune " + file).out, Contains("1 of 2 records kept, 1 lines dropped"));
+    CHECK(bytes_of(file) == line(of_this_machine(4, 1)));
+}
+
 TEST_CASE("records verify reruns the best and says what no longer holds", "[cli][records]") {
     const TemporaryFolder folder;
     const auto verify = [&](const std::vector<TuningRecord> &records, const std::string &before = "") {
@@ -114,7 +132,7 @@ TEST_CASE("records verify reruns the best and says what no longer holds", "[cli]
     INFO(holds.out + holds.err);
     CHECK(holds.code == 0);
     CHECK_THAT(holds.out, Contains("holds") && Contains("1 hold, 0 no longer, 0 skipped"));
-    const Ran impossible = verify({of_this_machine(1e-6, 1)});
+    const Ran impossible = verify({of_this_machine(small_problem().flops() / 100e6, 1)});  // all of the FMA peak
     CHECK(impossible.code == 1);
     CHECK_THAT(impossible.out, Contains("NO LONGER HOLDS: ") && Contains("slower than it states") && Contains("0 hold, 1 no longer"));
     // One pixel and one vector at a time is no match for the heuristic.

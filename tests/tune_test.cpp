@@ -65,7 +65,7 @@ std::string machine_script(const std::string &at_tile = "") {
 )" + at_tile + "\n" +
            R"(d=$((q > 6 ? q - 6 : 6 - q)); ms=$((10 + d)).5
 out+="${out:+,}{\"verdict\":\"ok\",\"error\":\"\",\"samples_ms\":[$ms,$ms,$ms]}"; done
-echo "{\"timings\":[$out],\"fma_gflops\":100}"
+echo "{\"timings\":[$out],\"fma_gflops\":${fma:-100}}"
 )";
 }
 
@@ -200,6 +200,29 @@ TEST_CASE("candidates that crash or are wrong are recorded and cost themselves o
     CHECK(played.outcomes[0].failed == seen[Verdict::crashed] + seen[Verdict::wrong]);
     CHECK(played.outcomes[0].trials == 30);
     CHECK(fate.count(played.outcomes[0].best->schedule.q_tile) == 0);
+}
+
+TEST_CASE("a trial that was disturbed gives no time and is tried again", "[tune]") {
+    const TemporaryFolder folder;
+    // Once on one schedule, which is the hand schedule, and once on two.
+    const std::string script = machine_script(fmt::format("mkdir {}.$(grep -o q_tile <<<\"$request\" | wc -l) 2>/dev/null && fma=0.01", folder.path("done")));
+    const Played played = play(folder.path("db"), script, 12);
+    std::vector<TuningRecord> disturbed;
+    for (const TuningRecord &r : played.records)
+        if (r.verdict == Verdict::disturbed) disturbed.push_back(r);
+    REQUIRE(disturbed.size() == 2);
+    for (const TuningRecord &r : disturbed) {
+        CHECK(r.error.find("% of the FMA peak, probed beside it at 0.01 GFLOP/s") != std::string::npos);
+        CHECK(std::count(played.tried.begin(), played.tried.end(), key(r.schedule)) == 2);
+    }
+    CHECK(played.records[0].verdict == Verdict::disturbed);
+    CHECK(played.records[1].proposed_by == "heuristic");
+    CHECK(played.records[1].verdict == Verdict::ok);
+    // Nothing is known of the other one of a pair, either.
+    for (const TuningRecord &r : played.records) CHECK((r.verdict == Verdict::disturbed || r.trial != disturbed[1].trial));
+    CHECK(played.outcomes[0].trials == 12);
+    CHECK(played.outcomes[0].failed == 2);
+    CHECK(played.outcomes[0].confirmed);
 }
 
 TEST_CASE("a comparison in turns decides, not luck when alone", "[tune]") {

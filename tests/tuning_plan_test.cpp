@@ -80,11 +80,12 @@ TEST_CASE("a tuned row makes a kernel for each problem and ISA that has a record
     }
 }
 
-TEST_CASE("a record with knobs that are not valid makes a sentence, and the next best one the kernel", "[tuning]") {
+TEST_CASE("a record that is disturbed or has knobs that are not valid makes a sentence, and the next best one the kernel", "[tuning]") {
     const TemporaryFolder folder;
     const std::string path = table(folder, Operator::pointwise);
     const ConvProblem p = problems_of(Operator::pointwise).front();
-    TuningRecord wide = made_up_record(p, Isa::avx512, 1, 5), uneven = made_up_record(p, Isa::avx512, 2, 6), valid = made_up_record(p, Isa::avx512, 3, 7);
+    TuningRecord wide = made_up_record(p, Isa::avx512, 100, 5), uneven = made_up_record(p, Isa::avx512, 200, 6);
+    TuningRecord valid = made_up_record(p, Isa::avx512, 300, 7), disturbed = made_up_record(p, Isa::avx512, 1, 8);
     wide.schedule.q_tile = wide.schedule.q_strip = 40;
     uneven.schedule.q_strip += 1;
     valid.schedule.q_tile = valid.schedule.q_strip = 3;
@@ -93,11 +94,12 @@ TEST_CASE("a record with knobs that are not valid makes a sentence, and the next
         for (const TuningRecord &r : records) text += to_json_line(r) + "\n";
         return parse_tuning_records(text, "t.jsonl");
     };
-    const TuningDatabase some = read({wide, uneven, valid}), none = read({wide, uneven});
-    REQUIRE(some.complaints.size() == 2);
+    const TuningDatabase some = read({wide, uneven, disturbed, valid}), none = read({wide, uneven, disturbed});
+    REQUIRE(some.complaints.size() == 3);
     CHECK(some.complaints == none.complaints);
     CHECK_THAT(some.complaints[0], Contains("t.jsonl:1: knob \"q_tile\" is 40") && Contains("allowed: 32, as many as avx512 has"));
     CHECK_THAT(some.complaints[1], Contains("t.jsonl:2: knob \"q_strip\" is ") && Contains("allowed: a multiple of q_tile"));
+    CHECK_THAT(some.complaints[2], Contains("t.jsonl:3: the time is ") && Contains("% of the FMA peak"));
     const std::vector<KernelSpec> tuned = tuned_of(plan_kernels(path, {Isa::avx512}, some.records));
     REQUIRE(tuned.size() == 1);
     CHECK(tuned[0].generator_params.at("q_tile") == "3");

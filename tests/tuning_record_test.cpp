@@ -75,6 +75,7 @@ TEST_CASE("a record's line reads back as the same record", "[tuning]") {
             found++;
         }
     records.push_back(failed(Verdict::crashed, "killed by \"SIGSEGV\"\n\ttwice"));
+    records.push_back(failed(Verdict::disturbed, why_disturbed(small_problem(), 2, 0.05)));
     records.push_back(failed(Verdict::timed_out, ""));
     records.back().problem.name.clear();
     records.back().seed = std::numeric_limits<uint32_t>::max();
@@ -155,6 +156,7 @@ TEST_CASE("what is wrong with a line is one sentence that names the place and th
         {"[2.0,", "[1e999,", {"JSON"}},
         {"[2.0,", "[null,", {"\"samples_ms\"", "null"}},
         {"\"fma_gflops\":100.0", "\"fma_gflops\":0", {"\"fma_gflops\" is 0"}},
+        {"\"fma_gflops\":100.0", "\"fma_gflops\":0.05", {"131.1 % of the FMA peak", "0.05 GFLOP/s", "up to 105 %", "slowed the probe down"}},
         {"\"cpu\":\"made-up CPU\"", "\"cpu\":\"\"", {"machine.cpu", "not empty"}},
         {"\"bytes\":32768", "\"bytes\":\"32K\"", {"machine.caches.bytes", "32K"}},
         {"\"seed\":7", "\"seed\":4294967296", {"\"seed\"", "4294967295"}},
@@ -400,6 +402,15 @@ TEST_CASE("a schedule that lost in turns is not the best, however quick it was a
     records = {lucky, untested, challenger, incumbent};
     records[3].machine = made_up_machine("another CPU");
     CHECK(best_record(records, small_problem(), Isa::avx2, 1, here)->trial == 1);
+}
+
+TEST_CASE("a time is disturbed when it is more than the FMA peak and its noise allow", "[tuning]") {
+    const ConvProblem p = small_problem();
+    const double ms_at_peak = p.flops() / 100e6;
+    CHECK(why_disturbed(p, ms_at_peak / 1.049, 100).empty());
+    CHECK_THAT(why_disturbed(p, ms_at_peak / 1.781, 100), Contains("178.1 % of the FMA peak") && Contains("100 GFLOP/s"));
+    // So a clock that is half as fast for a while disturbs nothing.
+    CHECK(why_disturbed(p, 2 * ms_at_peak, 50).empty());
 }
 
 TEST_CASE("of each problem, ISA, thread count and machine the best are kept", "[tuning]") {

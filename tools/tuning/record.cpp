@@ -20,10 +20,10 @@ namespace {
 using nlohmann::json;
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view verdict_names[] = {"ok", "wrong", "crashed", "timed_out", "refused"};
+constexpr std::string_view verdict_names[] = {"ok", "wrong", "crashed", "timed_out", "refused", "disturbed"};
 
 constexpr int64_t most_threads = 4096, most_samples = 100000, most_knob = 65536;
-constexpr double longest_ms = 1e9, most_gflops = 1e9;
+constexpr double longest_ms = 1e9, most_gflops = 1e9, most_pct_fma_peak = 105;
 
 // Reads the fields of one JSON object; every complaint names the place and the field.
 class Fields {
@@ -134,6 +134,8 @@ void read_outcome(TuningRecord &record, const Fields &fields) {
     record.fma_gflops = fields.number("fma_gflops", most_gflops, !ok);
 }
 
+double pct_of(const ConvProblem &problem, double ms, double gflops) { return 100 * problem.flops() / (ms * 1e6) / gflops; }
+
 }  // namespace
 
 std::string_view name(Verdict verdict) { return verdict_names[int(verdict)]; }
@@ -152,7 +154,14 @@ double TuningRecord::median_ms() const { return verdict == Verdict::ok && !sampl
 
 double TuningRecord::pct_fma_peak() const {
     const double ms = median_ms();
-    return ms > 0 && fma_gflops > 0 ? 100 * problem.flops() / (ms * 1e6) / fma_gflops : 0;
+    return ms > 0 && fma_gflops > 0 ? pct_of(problem, ms, fma_gflops) : 0;
+}
+
+std::string why_disturbed(const ConvProblem &problem, double median_ms, double fma_gflops) {
+    const double pct = pct_of(problem, median_ms, fma_gflops);
+    if (pct <= most_pct_fma_peak) return {};
+    return fmt::format("the time is {:.1f} % of the FMA peak, probed beside it at {:.4g} GFLOP/s; allowed: up to {} %, since no kernel is quicker, and "
+                       "something else slowed the probe down", pct, fma_gflops, most_pct_fma_peak);
 }
 
 std::string to_json_line(const TuningRecord &r) {
@@ -203,6 +212,8 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
     r.schedule = read_knobs(fields.at("knobs"), where, r.problem, r.isa);
     read_outcome(r, fields);
     if (const std::string why = r.verdict == Verdict::ok ? why_not_valid(r.schedule, r.problem, r.isa) : ""; !why.empty())
+        throw BadInput(fmt::format("{}: {}", where, why));
+    if (const std::string why = r.verdict == Verdict::ok ? why_disturbed(r.problem, r.median_ms(), r.fma_gflops) : ""; !why.empty())
         throw BadInput(fmt::format("{}: {}", where, why));
     r.machine = read_machine(fields.at("machine"), where);
     r.machine_fma_gflops = fields.number("machine_fma_gflops", most_gflops, true);

@@ -24,7 +24,8 @@ struct MachineFingerprint {
 };
 MachineFingerprint fingerprint(const Machine &machine);
 
-enum class Verdict { ok, wrong, crashed, timed_out, refused };  // refused: by the generator, Halide or the kernel itself
+// refused: by the generator, Halide or the kernel itself; disturbed: timed, but the times say nothing (why_disturbed())
+enum class Verdict { ok, wrong, crashed, timed_out, refused, disturbed };
 std::string_view name(Verdict verdict);  // as in the file: "timed_out"
 
 struct TuningRecord {
@@ -51,6 +52,11 @@ struct TuningRecord {
 // proposed_by of the incumbent's record when it was timed in turns with a challenger, whose record has the same trial and fma_gflops.
 constexpr const char *by_incumbent = "incumbent";
 
+// Why a time says nothing: it is more than 105 % of the FMA peak that was probed beside it. Kernels do every multiply-add that FLOPs count,
+// so that none is quicker than the multiply-add units (5 % are for the noise of the probe): then the probe was slowed down, as by a second
+// session on the machine, and whatever is relative to it is too good. Empty, or one sentence.
+std::string why_disturbed(const ConvProblem &problem, double median_ms, double fma_gflops);
+
 constexpr int tuning_format = 1;
 // The version of Halide that this Sepal is built with: what TuningRecord::halide has to be.
 const char *halide_version();
@@ -61,12 +67,13 @@ const char *halide_version();
 //    "machine_fma_gflops", "halide", "commit", "seed", "trial", "proposed_by"}
 // Every field is required, and no other allowed; but a knob that is missing (the record is older than the knob) gets the value that
 // derive() has for it beside the others. The knobs of an ok record are to be valid for its problem (why_not_valid()), since kernels are made
-// with them; those of others only tell what was tried. A name that the problem does not have stays empty.
+// with them; those of others only tell what was tried. Its times are not to be those of a disturbed one. A name that the problem does not
+// have stays empty.
 std::string to_json_line(const TuningRecord &record);
 TuningRecord tuning_record_from_json(const std::string &line, const std::string &where);
 
 // A file of records. Damaged lines are skipped, each with a sentence "file:line: ..." in `complaints`; so are lines of another
-// format or Halide version, or with knobs that are not valid. Throws BadInput when the file cannot be read at all.
+// format or Halide version, with knobs that are not valid, or disturbed although "ok". Throws BadInput when the file cannot be read at all.
 struct TuningDatabase {
     std::vector<TuningRecord> records;
     std::vector<std::string> complaints;

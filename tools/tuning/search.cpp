@@ -96,13 +96,17 @@ bool Search::in_shard(const Schedule &schedule) const {
     return hash(problem_key_ + " " + space_.point(schedule)) % uint64_t(shard_.count) == uint64_t(shard_.index - 1);
 }
 
-std::optional<Proposal> Search::by_model(const std::vector<TuningRecord> &records, const Model &model) const {
+std::set<std::string> Search::seen_in(const std::vector<TuningRecord> &records) const {
     std::set<std::string> seen;
+    for (const TuningRecord &r : records)
+        if (r.verdict != Verdict::disturbed) seen.insert(space_.point(r.schedule));
+    return seen;
+}
+
+std::optional<Proposal> Search::by_model(const std::vector<TuningRecord> &records, const Model &model) const {
+    const std::set<std::string> seen = seen_in(records);
     std::map<Tile, std::set<std::string>> trials;
-    for (const TuningRecord &r : records) {
-        seen.insert(space_.point(r.schedule));
-        trials[tile_of(r.schedule)].insert(space_.point(r.schedule));
-    }
+    for (const TuningRecord &r : records) trials[tile_of(r.schedule)].insert(space_.point(r.schedule));
     // Most candidates are out of the question by their time already, before their names are looked up.
     const RankedSchedule *best = nullptr;
     double best_time = 0;
@@ -121,8 +125,7 @@ std::optional<Proposal> Search::by_model(const std::vector<TuningRecord> &record
 }
 
 std::optional<Proposal> Search::next(const std::vector<TuningRecord> &records, const Schedule *best) const {
-    std::set<std::string> seen;
-    for (const TuningRecord &r : records) seen.insert(space_.point(r.schedule));
+    const std::set<std::string> seen = seen_in(records);
     if (!seen.count(space_.point(space_.hand()))) return Proposal{space_.hand(), "heuristic"};
 
     const Model model(*this, records);

@@ -6,6 +6,7 @@
 #include "tools/tuning/record.h"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,15 @@ public:
     // The next schedule: the hand schedule first, then what the model thinks quickest, with a fine for every trial that a register tile
     // has had already; after the first few trials, two of three proposals are neighbours of the best schedule (or, by a draw, of
     // the best of another register tile: a restart). The model learns: each value of each knob carries the mean by which the schedules
-    // with it were slower or quicker than predicted. Never one that is in the records; empty when there is none left.
+    // with it were slower or quicker than predicted. Never one that is in the records, but where each of its trials was disturbed; empty
+    // when there is none left.
     // Equal records (of this problem, ISA and thread count, in any order), best schedules and seeds give equal proposals. `best` is
     // null as long as there is none.
     std::optional<Proposal> next(const std::vector<TuningRecord> &records, const Schedule *best) const;
 
 private:
     class Model;
+    std::set<std::string> seen_in(const std::vector<TuningRecord> &records) const;
     std::optional<Proposal> by_model(const std::vector<TuningRecord> &records, const Model &model) const;
 
     std::string problem_key_;

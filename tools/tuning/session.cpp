@@ -1,5 +1,6 @@
 #include "tools/tuning/session.h"
 
+#include "bench/statistics.h"
 #include "bench/timer.h"
 #include "tools/tuning/standing.h"
 
@@ -109,7 +110,13 @@ private:
         const TuneTask &t = *task.task;
         c_.display.trying(outcome(task), what, share(), now() - start_);
         const TrialLimits limits{compile_limit_seconds, run_limit(t.problem, o_.threads, seconds * double(schedules.size()))};
-        return c_.runner.run({t.problem, t.isa, o_.threads, schedules, seconds, stop_score}, limits);
+        TrialAnswer answer = c_.runner.run({t.problem, t.isa, o_.threads, schedules, seconds, stop_score}, limits);
+        std::string why;  // of any schedule: the probe was the same for all
+        for (const Timing &timing : answer.timings)
+            if (timing.verdict == Verdict::ok && why.empty()) why = why_disturbed(t.problem, summarise(timing.samples_ms).median, answer.fma_gflops);
+        for (Timing &timing : answer.timings)
+            if (timing.verdict == Verdict::ok && !why.empty()) timing = {Verdict::disturbed, why, {}};
+        return answer;
     }
 
     TuningRecord record(const Task &task, const TrialAnswer &answer, size_t index, const Schedule &schedule, int64_t number,
