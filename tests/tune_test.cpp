@@ -258,6 +258,7 @@ TEST_CASE("a comparison in turns decides, not luck when alone", "[tune]") {
     standing.add(record(hand, 3, 8, 102, by_confirmation));
     standing.add(record(other, 3, 9, 102, by_incumbent));
     CHECK(key(standing.best()->schedule) == key(hand));  // each has lost once: what needs no search is the answer
+    CHECK(key(best_record(standing.records(), p, Isa::avx2, 1, {})->schedule) == key(hand));
     CHECK(standing.trials() == 3);
     CHECK(standing.next_trial() == 4);
     // In turns it is the samples side by side that count, whatever came over both for a while.

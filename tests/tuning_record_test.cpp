@@ -398,6 +398,13 @@ TEST_CASE("a schedule that lost in turns is not the best, however quick it was a
     again.proposed_by = by_incumbent;
     beaten.schedule = incumbent.schedule;
     CHECK(best_record({lucky, untested, challenger, incumbent, again, beaten}, small_problem(), Isa::avx2, 1, here)->trial == 1);
+    // But for the hand schedule, which needs no search: it was timed, and nobody beat it without losing to another.
+    TuningRecord hand = example(5, 9);
+    hand.schedule.q_strip *= 4;
+    hand.proposed_by = by_heuristic;
+    CHECK(best_record({lucky, untested, challenger, incumbent, again, beaten, hand}, small_problem(), Isa::avx2, 1, here)->trial == 5);
+    CHECK(best_record({lucky, untested, hand}, small_problem(), Isa::avx2, 1, here)->trial == 5);
+    CHECK(best_record({lucky, untested, challenger, incumbent, hand}, small_problem(), Isa::avx2, 1, here)->proposed_by == by_incumbent);
     // The same records from two machines decide nothing about each other.
     records = {lucky, untested, challenger, incumbent};
     records[3].machine = made_up_machine("another CPU");

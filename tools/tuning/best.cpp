@@ -12,47 +12,53 @@ namespace {
 struct Ranked {
     const TuningRecord *record;
     double time;
+    std::pair<std::string, std::string> schedule;  // after the machine
 
-    explicit Ranked(const TuningRecord &r) : record(&r), time(score(r)) {}
+    explicit Ranked(const TuningRecord &r) : record(&r), time(score(r)), schedule(r.machine.key(), knobs_text(r.schedule)) {}
     bool operator<(const Ranked &o) const {
         return time != o.time ? time < o.time : to_json_line(*record) < to_json_line(*o.record);
     }
 };
 
-// Of the records of one problem, those of schedules that won comparisons in turns on their machine and never lost one; where every winner
-// also lost one, of any that won; where none was compared, all.
-std::vector<Ranked> without_losers(const std::vector<Ranked> &ranked) {
-    const auto name_of = [](const TuningRecord &r) { return std::make_pair(r.machine.key(), knobs_text(r.schedule)); };
-    std::set<std::pair<std::string, std::string>> won, lost;
-    std::set<std::string> contested, decided;  // machines with comparisons; with a winner that never lost
-    for (const Ranked &i : ranked)
+// What decides between the schedules of one problem on one machine before their scores do, the best first. See best_record().
+enum class Place { undefeated, hand, winner, other };
+
+// Of each machine's records, those of schedules in the best place that one of them takes.
+std::vector<Ranked> in_best_place(const std::vector<Ranked> &ranked) {
+    std::set<std::pair<std::string, std::string>> won, lost, hand;
+    for (const Ranked &i : ranked) {
+        if (i.record->proposed_by == by_heuristic || i.record->proposed_by == by_confirmation) hand.insert(i.schedule);
+        if (i.record->proposed_by != by_incumbent) continue;
         for (const Ranked &c : ranked) {
-            const TuningRecord &incumbent = *i.record, &challenger = *c.record;
-            if (!timed_in_turns(incumbent, challenger)) continue;
-            const bool taken = time_ratio(challenger, incumbent) < 1;
-            won.insert(name_of(taken ? challenger : incumbent));
-            lost.insert(name_of(taken ? incumbent : challenger));
+            if (!timed_in_turns(*i.record, *c.record)) continue;
+            const bool taken = time_ratio(*c.record, *i.record) < 1;
+            won.insert(taken ? c.schedule : i.schedule);
+            lost.insert(taken ? i.schedule : c.schedule);
         }
-    for (const auto &winner : won) {
-        contested.insert(winner.first);
-        if (!lost.count(winner)) decided.insert(winner.first);
+    }
+    const auto place = [&](const Ranked &r) {
+        if (won.count(r.schedule) && !lost.count(r.schedule)) return Place::undefeated;
+        return hand.count(r.schedule) ? Place::hand : won.count(r.schedule) ? Place::winner : Place::other;
+    };
+    std::map<std::string, Place> first;  // by machine
+    for (const Ranked &r : ranked) {
+        Place &p = first.try_emplace(r.schedule.first, Place::other).first->second;
+        p = std::min(p, place(r));
     }
     std::vector<Ranked> left;
-    for (const Ranked &r : ranked) {
-        const auto name = name_of(*r.record);
-        if (!contested.count(name.first) || (won.count(name) && !(decided.count(name.first) && lost.count(name)))) left.push_back(r);
-    }
+    for (const Ranked &r : ranked)
+        if (place(r) == first.at(r.schedule.first)) left.push_back(r);
     return left;
 }
 
 // Null for an empty list.
-const TuningRecord *best_of(const std::vector<Ranked> &all, const MachineFingerprint &machine, bool *from_elsewhere) {
-    const std::vector<Ranked> ranked = without_losers(all);
+const TuningRecord *best_of(const std::vector<Ranked> &all, const MachineFingerprint &machine, bool *from_elsewhere = nullptr) {
+    const std::vector<Ranked> ranked = in_best_place(all);
     const Ranked *here = nullptr, *anywhere = nullptr;
     const std::string this_machine = machine.key();
     for (const Ranked &r : ranked) {
         if (!anywhere || r < *anywhere) anywhere = &r;
-        if ((!here || r < *here) && r.record->machine.key() == this_machine) here = &r;
+        if ((!here || r < *here) && r.schedule.first == this_machine) here = &r;
     }
     if (from_elsewhere) *from_elsewhere = anywhere && !here;
     return here ? here->record : anywhere ? anywhere->record : nullptr;
@@ -75,6 +81,13 @@ const TuningRecord *best_record(const std::vector<TuningRecord> &records, const 
     return best_of(ranked, machine, from_elsewhere);
 }
 
+const TuningRecord *best_of_group(const std::vector<TuningRecord> &records) {
+    std::vector<Ranked> ranked;
+    for (const TuningRecord &r : records)
+        if (r.verdict == Verdict::ok) ranked.emplace_back(r);
+    return best_of(ranked, {});
+}
+
 std::vector<BestRecord> best_records(const std::vector<TuningRecord> &records, const MachineFingerprint &machine) {
     std::map<Group, std::vector<Ranked>> groups;
     for (const TuningRecord &r : records)
@@ -94,7 +107,7 @@ std::vector<TuningRecord> keep_best(const std::vector<TuningRecord> &records, in
         if (r.verdict == Verdict::ok) groups[{group_of(r), r.machine.key()}].emplace_back(r);
     std::vector<TuningRecord> kept;
     for (const auto &[group, all] : groups) {
-        std::vector<Ranked> ranked = without_losers(all);
+        std::vector<Ranked> ranked = in_best_place(all);
         std::sort(ranked.begin(), ranked.end());
         std::set<std::string> lines;  // a record that is there twice counts once
         for (size_t i = 0; i < ranked.size() && lines.size() < size_t(count); i++)

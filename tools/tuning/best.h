@@ -12,6 +12,9 @@ struct BestRecord {
     bool from_elsewhere;         // measured on another machine, since this one has none
 };
 
+// best_record() of records that are all of one problem, ISA and thread count, whatever their machines.
+const TuningRecord *best_of_group(const std::vector<TuningRecord> &records);
+
 // best_record() of each (problem, ISA, thread count) that has an ok record, ordered by those.
 std::vector<BestRecord> best_records(const std::vector<TuningRecord> &records, const MachineFingerprint &machine);
 

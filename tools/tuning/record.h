@@ -49,6 +49,8 @@ struct TuningRecord {
     double pct_fma_peak() const;         // 100 * FLOP/s at the median / fma_gflops; 0 unless ok
 };
 
+// proposed_by of the hand schedule: as the first proposal, and as it was timed in turns with the answer at the end.
+constexpr const char *by_heuristic = "heuristic", *by_confirmation = "confirmation";
 // proposed_by of the incumbent's record when it was timed in turns with a challenger, whose record has the same trial and fma_gflops.
 constexpr const char *by_incumbent = "incumbent";
 
@@ -113,9 +115,10 @@ double time_ratio(const TuningRecord &a, const TuningRecord &b);
 bool is_for(const TuningRecord &record, const ConvProblem &problem, Isa isa);
 
 // The best ok record for (problem, isa, threads): of `machine` first, of another machine only where this one has none
-// (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all are alike. Where schedules were compared in turns on
-// their machine, only those count that won and never lost (if there is none, those that won); of what is left, the record with the least
-// score(). Null when there is none. Ties: the smaller to_json_line, so that the order of the records does not matter.
+// (`from_elsewhere` then says so); an empty fingerprint is no machine's, so that all are alike. Of a machine's schedules, only those count
+// that won a comparison in turns and never lost one; if there is none, the hand schedule; if that has no time, those that won; if nothing
+// was compared, all. Of what is left, the record with the least score(). Null when there is none. Ties: the smaller to_json_line, so that
+// the order of the records does not matter.
 const TuningRecord *best_record(const std::vector<TuningRecord> &records, const ConvProblem &problem, Isa isa, int threads,
                                 const MachineFingerprint &machine, bool *from_elsewhere = nullptr);
 

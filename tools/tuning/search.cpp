@@ -126,7 +126,7 @@ std::optional<Proposal> Search::by_model(const std::vector<TuningRecord> &record
 
 std::optional<Proposal> Search::next(const std::vector<TuningRecord> &records, const Schedule *best) const {
     const std::set<std::string> seen = seen_in(records);
-    if (!seen.count(space_.point(space_.hand()))) return Proposal{space_.hand(), "heuristic"};
+    if (!seen.count(space_.point(space_.hand()))) return Proposal{space_.hand(), by_heuristic};
 
     const Model model(*this, records);
     std::seed_seq sequence{seed_, uint32_t(seen.size()), uint32_t(hash(problem_key_))};

@@ -1,12 +1,9 @@
 #include "tools/tuning/standing.h"
 
-#include "bench/statistics.h"
 #include "schedules/search_space.h"
-#include "tools/tuning/trial.h"
+#include "tools/tuning/best.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 
 namespace sepal {
 
@@ -40,33 +37,8 @@ const TuningRecord *Standing::challenger_of(const TuningRecord &incumbent) const
 }
 
 const TuningRecord *Standing::best() const {
-    std::map<std::string, std::vector<double>> scores;
-    std::set<std::string> won, lost;
-    for (const TuningRecord &r : records_) {
-        if (r.verdict != Verdict::ok) continue;
-        scores[key(r.schedule)].push_back(score(r));
-        const TuningRecord *challenger = challenger_of(r);
-        if (!challenger) continue;
-        const bool taken = time_ratio(*challenger, r) < 1;
-        (taken ? won : lost).insert(key(challenger->schedule));
-        (taken ? lost : won).insert(key(r.schedule));
-    }
-    const bool timed_hand = scores.count(key(hand_)) > 0;
-    const TuningRecord *best = timed_hand ? hand() : nullptr;
-    double least = 0;
-    bool found = false;
-    for (const auto &[name, values] : scores) {
-        const bool eligible = !timed_hand || won.count(name) || name == key(hand_);
-        if (!eligible || lost.count(name)) continue;
-        const double median = summarise(values).median;
-        if (found && median >= least) continue;
-        const std::string &wanted = name;
-        best = &*std::find_if(records_.rbegin(), records_.rend(),
-                              [&](const TuningRecord &r) { return r.verdict == Verdict::ok && key(r.schedule) == wanted; });
-        least = median;
-        found = true;
-    }
-    return best;
+    const TuningRecord *best = best_of_group(records_);
+    return best ? latest(best->schedule) : nullptr;
 }
 
 std::pair<const TuningRecord *, const TuningRecord *> Standing::hand_and_best() const {

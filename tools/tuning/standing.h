@@ -9,8 +9,7 @@
 
 namespace sepal {
 
-// TuningRecord::proposed_by of the hand schedule as it was timed against the answer at the end. Like by_incumbent, not a trial of its own.
-constexpr const char *by_confirmation = "confirmation";
+// Neither by_incumbent nor by_confirmation.
 bool is_trial(const TuningRecord &record);
 
 class Standing {
@@ -23,9 +22,7 @@ public:
     int64_t failed() const;      // those without times
     int64_t next_trial() const;  // a number that no record has
 
-    // The latest ok record of the hand schedule and of the incumbent; null when there is none. The incumbent is the schedule that won a
-    // comparison in turns and never lost one, or the hand schedule before any comparison and when it beats everything. Of several
-    // (merged databases), and among all ok ones where the hand schedule has no time, the one with the least median score.
+    // The latest ok record of the hand schedule and of the incumbent, which is the schedule of best_record(); null when there is none.
     const TuningRecord *hand() const { return latest(hand_); }
     const TuningRecord *best() const;
     // hand() and best() for showing how they compare: the last two that were timed in turns, or else the latest ones.
