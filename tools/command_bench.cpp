@@ -43,9 +43,8 @@ namespace {
 constexpr double default_seconds = 1.5;
 constexpr const char *unfused_name = "unfused";
 
-struct Options {
-    std::string suite, problems, name = "*", variants, json, csv, html, machine, tuning, peers, peers_python;
-    int threads = 1;
+struct Options : MeasuredProblems {
+    std::string variants, json, csv, html, machine, tuning, peers, peers_python;
     double seconds = default_seconds;
 };
 
@@ -269,12 +268,8 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
 
 int bench(const Options &o) {
     const Cpu cpu = Cpu::detect();
-    const int cpus = int(allowed_cpus().size());
-    if (o.suite.empty() && o.problems.empty()) throw BadInput("neither --suite nor --problems is given; `sepal list --suites` names the suites");
-    if (o.threads < 1 || o.threads > cpus)
-        throw BadInput(fmt::format("--threads is {}; allowed: 1 to {} (the CPUs that this process may use)", o.threads, cpus));
+    const ProblemSet set = o.load();
     if (!(o.seconds > 0 && o.seconds <= 3600)) throw BadInput(fmt::format("--seconds is {}; allowed: more than 0, up to 3600", o.seconds));
-    const ProblemSet set = problems_matching(o.problems, o.suite, o.name);
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) check_writable(file);
     if ((!o.json.empty() && (o.json == o.csv || o.json == o.html)) || (!o.csv.empty() && o.csv == o.html))
@@ -351,22 +346,18 @@ int bench(const Options &o) {
 void add_bench_command(CLI::App &app, int &exit_code) {
     auto o = std::make_shared<Options>();
     CLI::App *command = app.add_subcommand("bench", "Check the variants on a suite or a file of problems, then measure them side by side");
-    auto *suite = command->add_option("--suite", o->suite, "The suite to run");
-    auto *file = command->add_option("--problems", o->problems, "A file of problems to run");
-    command->add_option("--name", o->name, "Only problems whose names match this pattern");
+    o->add_to(*command, "to run");
     command->add_option("--variants", o->variants, "Only variants whose names match this pattern (\"unfused\": depthwise, then pointwise); "
                                                    "default: hand-written and autoscheduled ones of the best ISA");
     command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}", fmt::join(peer_names(), ", ")) +
                                                  "; tools/peers.sh installs them");
     command->add_option("--peers-python", o->peers_python, "The Python that has them (default: $SEPAL_PEERS_PYTHON, or build/peers/bin/python3 of the sources)");
-    command->add_option("--threads", o->threads, "Threads that the kernels use")->capture_default_str();
     command->add_option("--json", o->json, "Write the results to this file as JSON");
     command->add_option("--csv", o->csv, "Write the results to this file as CSV");
     command->add_option("--html", o->html, "Write a report with plots to this file");
     command->add_option("--machine", o->machine, "Take the machine's peaks from this file of `sepal peak --json` (default: measured once and kept)");
     command->add_option("--tuning", o->tuning, "Take the knobs of kernels from this file of tuning records, where it has one for the problem");
     command->add_option("--seconds", o->seconds, "Time to spend on each problem and variant")->capture_default_str();
-    suite->excludes(file);
     command->callback([o, &exit_code] { exit_code = bench(*o); });
 }
 

@@ -23,9 +23,8 @@
 namespace sepal {
 namespace {
 
-struct Options {
-    std::string suite, problems, name = "*", isa, database = "tuning.jsonl", shard = "1/1";
-    int threads = 1;
+struct Options : MeasuredProblems {
+    std::string isa, database = "tuning.jsonl", shard = "1/1";
     double minutes = 10;
     int64_t trials = 0;
     uint32_t seed = 1;
@@ -63,22 +62,14 @@ Isa isa_for(const Options &o, const ConvProblem &problem, const Cpu &cpu) {
     return spec ? spec->isa : cpu.best;
 }
 
-void check_options(const Options &o) {
-    const int cpus = int(allowed_cpus().size());
-    if (o.suite.empty() && o.problems.empty()) throw BadInput("neither --suite nor --problems is given; `sepal list --suites` names the suites");
-    if (o.threads < 1 || o.threads > cpus)
-        throw BadInput(fmt::format("--threads is {}; allowed: 1 to {} (the CPUs that this process may use)", o.threads, cpus));
-    if (!(o.minutes > 0 && o.minutes <= 1e5)) throw BadInput(fmt::format("--minutes is {}; allowed: more than 0, up to 100000", o.minutes));
-}
-
 int tune(const Options &o, bool trials_given) {
-    check_options(o);
+    const ProblemSet set = o.load();
+    if (!(o.minutes > 0 && o.minutes <= 1e5)) throw BadInput(fmt::format("--minutes is {}; allowed: more than 0, up to 100000", o.minutes));
     if (trials_given && o.trials < 1) throw BadInput(fmt::format("--trials is {}; allowed: 1 or more, for each problem", o.trials));
     TuneOptions options;
     options.shard = parse_shard(o.shard);
     const Cpu cpu = Cpu::detect();
-    for (const ConvProblem &problem : problems_matching(o.problems, o.suite, o.name).problems)
-        options.tasks.push_back({problem, isa_for(o, problem, cpu)});
+    for (const ConvProblem &problem : set.problems) options.tasks.push_back({problem, isa_for(o, problem, cpu)});
     options.threads = o.threads;
     options.seconds = trials_given ? 0 : 60 * o.minutes;
     options.trials = o.trials;
@@ -145,18 +136,14 @@ int tune_trial() {
 void add_tune_command(CLI::App &app, int &exit_code) {
     auto o = std::make_shared<Options>();
     CLI::App *command = app.add_subcommand("tune", "Search schedules for problems on this machine and keep a record of each trial");
-    auto *suite = command->add_option("--suite", o->suite, "The suite whose problems to tune");
-    auto *file = command->add_option("--problems", o->problems, "A file of problems to tune");
-    command->add_option("--name", o->name, "Only problems whose names match this pattern");
+    o->add_to(*command, "to tune");
     command->add_option("--isa", o->isa, "Instruction set to tune for (default: the best one that takes the problem)");
-    command->add_option("--threads", o->threads, "Threads that the kernels use")->capture_default_str();
     auto *minutes = command->add_option("--minutes", o->minutes, "How long, for all problems together")->capture_default_str();
     auto *trials = command->add_option("--trials", o->trials, "Instead of a time: how many trials for each problem, recorded ones included");
     command->add_option("--db", o->database, "The file of records: read, then appended to")->capture_default_str();
     command->add_option("--seed", o->seed, "Equal seeds propose equal candidates on equal measurements")->capture_default_str();
     command->add_option("--shard", o->shard, "K/N: only part K of N of the candidates, for N sessions with databases of their own")
         ->capture_default_str();
-    suite->excludes(file);
     minutes->excludes(trials);
     command->callback([o, trials, &exit_code] { exit_code = tune(*o, trials->count() > 0); });
 
