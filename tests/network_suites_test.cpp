@@ -18,19 +18,16 @@ struct Rest {
 
 Rest fully_connected(int64_t in, int64_t out) { return {in * out, in * out + out}; }
 
-// The two fully connected layers of squeeze-and-excite in each block of EfficientNet-B0: from the expanded channels to a quarter
-// of the block's input channels and back (arXiv 1905.11946, authors' implementation: se_ratio 0.25 of the block's input).
-Rest squeeze_and_excite() {
-    const struct {
-        int64_t in, expanded, blocks;
-    } stages[] = {{32, 32, 1},   {16, 96, 1},   {24, 144, 2},  {40, 240, 2},
-                  {80, 480, 3},  {112, 672, 3}, {192, 1152, 4}};
+Rest operator+(const Rest &a, const Rest &b) { return {a.multiply_adds + b.multiply_adds, a.parameters + b.parameters}; }
+
+// Blocks of a network with squeeze-and-excite: two fully connected layers, from the expanded channels to fewer and back.
+struct Squeezed {
+    int64_t expanded, squeezed, blocks;
+};
+Rest squeeze_and_excite(const std::vector<Squeezed> &stages) {
     Rest sum;
-    for (const auto &s : stages)
-        for (const Rest &layer : {fully_connected(s.expanded, s.in / 4), fully_connected(s.in / 4, s.expanded)}) {
-            sum.multiply_adds += s.blocks * layer.multiply_adds;
-            sum.parameters += s.blocks * layer.parameters;
-        }
+    for (const Squeezed &s : stages)
+        for (int64_t block = 0; block < s.blocks; block++) sum = sum + fully_connected(s.expanded, s.squeezed) + fully_connected(s.squeezed, s.expanded);
     return sum;
 }
 
@@ -44,15 +41,16 @@ struct Network {
 };
 
 // Parameters: Keras' `trainable` for MobileNet v1 and Xception, torchvision's num_params for the others.
-// Multiply-adds: the papers' for MobileNet v1 (569 M), v2 (300 M) and EfficientNet-B0 (0.39 G); torchvision's 4.09 G for ResNet-50
-// v1.5; 8.4 G for Xception, whose paper gives none. The 300 M of MobileNet v2 is round: its layers make 300.8 M.
+// Multiply-adds: the papers' for MobileNet v1 (569 M), v2 (300 M) and EfficientNet-B0 (0.39 G); torchvision's for MobileNet v3 (0.217 G) and
+// ResNet-50 v1.5 (4.09 G); 8.4 G for Xception, whose paper gives none. The 300 M of MobileNet v2 is round: its layers make 300.8 M.
+// Squeeze-and-excite: EfficientNet's to a quarter of a block's input channels (arXiv 1905.11946, authors' implementation), MobileNet v3's to a
+// quarter of the expanded ones, rounded to eights (torchvision).
 std::vector<Network> networks() {
-    Rest efficientnet = fully_connected(1280, 1000);
-    const Rest se = squeeze_and_excite();
-    efficientnet.multiply_adds += se.multiply_adds;
-    efficientnet.parameters += se.parameters;
+    const Rest efficientnet = fully_connected(1280, 1000) + squeeze_and_excite({{32, 8, 1}, {96, 4, 1}, {144, 6, 2}, {240, 10, 2}, {480, 20, 3}, {672, 28, 3}, {1152, 48, 4}});
+    const Rest mobilenet_v3 = fully_connected(960, 1280) + fully_connected(1280, 1000) + squeeze_and_excite({{72, 24, 1}, {120, 32, 2}, {480, 120, 1}, {672, 168, 2}, {960, 240, 2}});
     return {{"mobilenet_v1", 14, 4231976, 569e6, 0.5e6, fully_connected(1024, 1000)},
             {"mobilenet_v2", 35, 3504872, 300e6, 1e6, fully_connected(1280, 1000)},
+            {"mobilenet_v3", 39, 5483032, 0.217e9, 0.0005e9, mobilenet_v3},
             {"efficientnet_b0", 49, 5288548, 0.39e9, 0.005e9, efficientnet},
             {"xception", 40, 22855952, 8.4e9, 0.05e9, fully_connected(2048, 1000)},
             {"resnet50", 53, 25557032, 4.09e9, 0.005e9, fully_connected(2048, 1000)}};
