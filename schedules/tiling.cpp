@@ -162,13 +162,42 @@ constexpr int any_shape_q_tile = 7;
 // Channels that are too few to be copied: a vector of the copy would be mostly empty.
 constexpr int64_t few_channels = 4;
 
+// Of few channels that tiles read themselves, the taps of a filter row are always taken together. The tile divides the row, since the last
+// one, computed in part and with tests of its taps, costs several others, and leaves a register or two to addresses and constants.
+void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) {
+    constexpr int narrowest = 4, widest = 10;
+    Schedule tile = s;
+    tile.s_unroll = int(problem.s);
+    set(tile.k_vectors, k_vectors_for(problem, Operator::conv2d, isa, s.lanes));
+    const int spare = isa == Isa::avx512 ? 2 : 1;
+    const auto fits = [&](int q_tile) {
+        Schedule t = tile;
+        t.q_tile = q_tile;
+        return registers_needed(t, Operator::conv2d, isa) <= vector_registers(isa) - spare;
+    };
+    if (!fits(narrowest) && s.k_vectors == 0) tile.k_vectors = 1;
+    if (!fits(s.q_tile > 0 ? s.q_tile : narrowest)) return;
+    int q_tile = int(std::min<int64_t>(problem.q(), widest));
+    while (!fits(q_tile)) q_tile--;
+    for (int divisor = q_tile; divisor >= narrowest; divisor--)
+        if (problem.q() % divisor == 0) {
+            q_tile = divisor;
+            break;
+        }
+    set(tile.q_tile, q_tile);
+    set(tile.c_unroll, 1);
+    s = tile;
+}
+
 // Taking the taps of a filter row together saves loads, since neighbouring pixels read the same input, and costs registers, hence width
 // of the tile. It pays for rows of output that need several tiles anyway, and for those that fit in the narrower one.
 void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.staging, problem && problem->c / problem->groups <= few_channels ? 1 : 2);
+    if (problem && s.staging == 1 && s.s_unroll == 0 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->dilation_w == 1)
+        set_tile_of_few_channels(s, isa, *problem);
     Schedule alone = s, together = s;
     alone.s_unroll = 1;
-    if (problem && s.staging == 2 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->stride_w == 1 && problem->dilation_w == 1) {
+    if (problem && s.staging == 2 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->stride_w <= 2 && problem->dilation_w == 1) {
         together.s_unroll = int(problem->s);
         if (isa == Isa::avx2) set(together.k_vectors, 1);
         set(together.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
