@@ -125,7 +125,7 @@ TEST_CASE("records verify reruns the best and says what no longer holds", "[cli]
     const auto verify = [&](const std::vector<TuningRecord> &records, const std::string &before = "") {
         std::string text;
         for (const TuningRecord &r : records) text += line(r);
-        return run("records verify --seconds 0.05 " + folder.write("t.jsonl", text), before);
+        return run("records verify --seconds 0.2 " + folder.write("t.jsonl", text), before);
     };
     // It states a time that any machine keeps, with the heuristic's own knobs.
     const Ran holds = verify({of_this_machine(1000, 1)});
