@@ -20,11 +20,7 @@ using Catch::Contains;
 
 namespace {
 
-TuningRecord example(int64_t trial = 0, double ms = 2) {
-    TuningRecord r = made_up_record(small_problem(), Isa::avx2, ms, trial);
-    r.schedule.q_strip = 2 * r.schedule.q_tile;
-    return r;
-}
+TuningRecord example(int64_t trial = 0, double ms = 2) { return made_up_record(small_problem(), Isa::avx2, ms, trial); }
 
 TuningRecord failed(Verdict verdict, const std::string &error) {
     TuningRecord r = example(3);
