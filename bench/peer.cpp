@@ -1,7 +1,6 @@
 #include "peer.h"
 
 #include "threads.h"
-#include "tools/files.h"
 #include "tools/problem_file.h"
 
 #include <fmt/format.h>
@@ -14,7 +13,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 
 namespace sepal {
@@ -74,33 +72,18 @@ PeerTools find_peer_tools(const std::string &python) {
     return tools;
 }
 
-PeerFiles::PeerFiles(const Tensors &t) {
-    std::string pattern = from_environment("TMPDIR");
-    pattern = (pattern.empty() ? "/tmp" : pattern) + "/sepal-peers.XXXXXX";
-    if (!mkdtemp(pattern.data())) throw BadInput(fmt::format("--peers: no temporary folder can be made for the tensors: {}", pattern));
-    folder_ = pattern;
-    try {
-        Json problem = Json::parse(to_json(t.problem));
-        const Padding pad = t.problem.pad();
-        if (t.problem.op != Operator::pointwise) problem["pad"] = {pad.top, pad.left, pad.bottom, pad.right};
-        write_file(folder_ + "/problem.json", {problem.dump()});
-        const std::pair<const char *, const std::vector<float> *> tensors[] = {{"input", &t.input},
-                                                                               {"filter", &t.filter},
-                                                                               {"mid_bias", &t.mid_bias},
-                                                                               {"pointwise_filter", &t.pointwise_filter},
-                                                                               {"bias", &t.bias}};
-        for (const auto &[name, values] : tensors)
-            if (!values->empty()) write_file(folder_ + "/" + name + ".f32", {bytes_of(*values)});
-    } catch (...) {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-        throw;
-    }
-}
-
-PeerFiles::~PeerFiles() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+PeerFiles::PeerFiles(const Tensors &t) : folder_("sepal-peers", "--peers: no temporary folder can be made for the tensors") {
+    Json problem = Json::parse(to_json(t.problem));
+    const Padding pad = t.problem.pad();
+    if (t.problem.op != Operator::pointwise) problem["pad"] = {pad.top, pad.left, pad.bottom, pad.right};
+    write_file(folder() + "/problem.json", {problem.dump()});
+    const std::pair<const char *, const std::vector<float> *> tensors[] = {{"input", &t.input},
+                                                                           {"filter", &t.filter},
+                                                                           {"mid_bias", &t.mid_bias},
+                                                                           {"pointwise_filter", &t.pointwise_filter},
+                                                                           {"bias", &t.bias}};
+    for (const auto &[name, values] : tensors)
+        if (!values->empty()) write_file(folder() + "/" + name + ".f32", {bytes_of(*values)});
 }
 
 Peer::Peer(std::string name, PeerTools tools, int threads) : name_(std::move(name)), tools_(std::move(tools)), threads_(threads) {}

@@ -3,6 +3,7 @@
 
 #include "line_process.h"
 #include "runtime/reference.h"
+#include "tools/files.h"
 
 #include <memory>
 #include <optional>
@@ -33,13 +34,10 @@ PeerTools find_peer_tools(const std::string &python);
 class PeerFiles {
 public:
     explicit PeerFiles(const Tensors &tensors);
-    ~PeerFiles();
-    PeerFiles(const PeerFiles &) = delete;
-    PeerFiles &operator=(const PeerFiles &) = delete;
-    const std::string &folder() const { return folder_; }
+    const std::string &folder() const { return folder_.path(); }
 
 private:
-    std::string folder_;
+    ScratchFolder folder_;
 };
 
 // One library. Between requests its process is suspended. When it ended in the middle of a problem, it is started again for the next one;

@@ -193,11 +193,11 @@ void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) 
 // of the tile. It pays for rows of output that need several tiles anyway, and for those that fit in the narrower one.
 void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.staging, problem && problem->c / problem->groups <= few_channels ? 1 : 2);
-    if (problem && s.staging == 1 && s.s_unroll == 0 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->dilation_w == 1)
-        set_tile_of_few_channels(s, isa, *problem);
+    const bool possible = problem && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->dilation_w == 1;
+    if (possible && s.staging == 1 && s.s_unroll == 0) set_tile_of_few_channels(s, isa, *problem);
     Schedule alone = s, together = s;
     alone.s_unroll = 1;
-    if (problem && s.staging == 2 && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->stride_w <= 2 && problem->dilation_w == 1) {
+    if (possible && s.staging == 2 && problem->stride_w <= 2) {
         together.s_unroll = int(problem->s);
         if (isa == Isa::avx2) set(together.k_vectors, 1);
         set(together.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));

@@ -13,17 +13,6 @@
 
 namespace sepal {
 
-TemporaryFolder::TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sepal-test-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder can be made: " + pattern);
-    path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
 std::string TemporaryFolder::write(const std::string &file, const std::string &bytes) const {
     std::ofstream out(path(file), std::ios::binary);
     out << bytes;
@@ -33,7 +22,7 @@ std::string TemporaryFolder::write(const std::string &file, const std::string &b
 
 std::vector<std::string> TemporaryFolder::files() const {
     std::vector<std::string> out;
-    for (const auto &entry : std::filesystem::directory_iterator(path_)) out.push_back(entry.path().filename().string());
+    for (const auto &entry : std::filesystem::directory_iterator(folder_.path())) out.push_back(entry.path().filename().string());
     std::sort(out.begin(), out.end());
     return out;
 }

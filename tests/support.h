@@ -5,6 +5,7 @@
 #include "tools/bad_input.h"
 #include "tools/checker.h"
 #include "tools/edge_grid.h"
+#include "tools/files.h"
 #include "tools/selection.h"
 
 #include <functional>
@@ -16,15 +17,13 @@ namespace sepal {
 // A folder under the system's temporary folder, removed with all it holds at the end.
 class TemporaryFolder {
 public:
-    TemporaryFolder();
-    ~TemporaryFolder();
-    std::string path(const std::string &file) const { return path_ + "/" + file; }
+    std::string path(const std::string &file) const { return folder_.path() + "/" + file; }
     // Creates or replaces a file; returns its path.
     std::string write(const std::string &file, const std::string &bytes) const;
     std::vector<std::string> files() const;
 
 private:
-    std::string path_;
+    ScratchFolder folder_{"sepal-test", "no temporary folder can be made"};
 };
 
 std::string bytes_of(const std::string &path);

@@ -36,6 +36,17 @@ struct TemporaryFile {
 
 }  // namespace
 
+ScratchFolder::ScratchFolder(const std::string &name, const std::string &what_for) {
+    const char *temporary = std::getenv("TMPDIR");
+    path_ = (temporary && *temporary ? std::string(temporary) : "/tmp") + "/" + name + ".XXXXXX";
+    if (!mkdtemp(path_.data())) throw BadInput(fmt::format("{}: {}: {}", what_for, path_, std::strerror(errno)));
+}
+
+ScratchFolder::~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
 std::string read_file(const std::string &path, size_t limit) {
     std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
     if (!file) cannot("read", path, std::strerror(errno));

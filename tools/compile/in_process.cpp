@@ -3,14 +3,11 @@
 #include "assemble.h"
 #include "build_module.h"
 #include "runtime/kernel_error.h"
+#include "tools/files.h"
 
 #include <dlfcn.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <stdexcept>
 
 using namespace Halide;
@@ -30,16 +27,8 @@ public:
         if (library_) dlclose(library_);
     }
     KernelFunction load(const Module &module, const std::string &name) {
-        std::string folder = (std::filesystem::temp_directory_path() / "sepal-kernel-XXXXXX").string();
-        if (!mkdtemp(folder.data())) throw std::runtime_error(folder + ": cannot be created: " + std::strerror(errno));
-        const struct Remove {
-            const std::string &path;
-            ~Remove() {
-                std::error_code ignored;
-                std::filesystem::remove_all(path, ignored);
-            }
-        } remove{folder};
-        const std::string object = folder + "/kernel.o", library = folder + "/kernel.so";
+        const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
+        const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
         assemble(module, object);
         run_tool({"ld", "-shared", "-o", library, object});
         library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
