@@ -54,7 +54,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
                               {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
     if (p.op == Operator::depsep) {
         axes.push_back({knob_of(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))});
-        axes.push_back({knob_of(&Schedule::mid_q_tile), false, {1, 7}});  // in the order of memory, or with the taps' loads shared by most pixels
+        axes.push_back({knob_of(&Schedule::mid_q_tile), false, {1, 2, 4, 7}});  // from the order of memory to taps' loads shared by most pixels
     }
     axes.push_back({knob_of(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
     axes.push_back({knob_of(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});

@@ -44,6 +44,9 @@ int q_tile_for(int64_t q, int widest, bool cut = false) {
     return best;
 }
 
+// Rows of the accumulator tile of a depthwise convolution or half.
+constexpr int64_t depthwise_p_tile = 2;
+
 // Rows and pixels of a strip whose scratch memory (the padded input, or the depthwise half) fits in `budget` bytes, with the
 // fewest rows and pixels of halo in all. With `shared_rows` the rows are few enough for `parallel_tasks` tasks. Without, which is for
 // filters that each strip reads anew from beyond L2, tasks come from k_strip.
@@ -56,15 +59,21 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     const int64_t most_rows = shared_rows ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
     Strip best{q_tile, 1};
     double best_cost = std::numeric_limits<double>::infinity();
-    // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left.
-    const int64_t widest = q % q_tile == 0 ? q : q_tile;
-    for (int64_t sq = q_tile; sq <= widest; sq += q_tile)
+    // What a strip itself costs, in pixels: less where its halo counts already, more where it does little but walk through the filter again.
+    const double strip_cost = with_halo ? 8 : 20;
+    // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left. Without
+    // halo a strip of the whole row, all in whole tiles, is the better form where two rows fit.
+    const int64_t row = ceil_div(q, q_tile) * q_tile;
+    const bool only_whole_rows = row != q && !with_halo && 2 * row * bytes_per_pixel <= budget;
+    const int64_t narrowest = only_whole_rows ? row : q_tile, widest = only_whole_rows || row == q ? row : q_tile;
+    for (int64_t sq = narrowest; sq <= widest; sq += q_tile)
         for (int64_t sp = 1; sp <= most_rows; sp++) {
-            const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : sp;
+            const int64_t rows =
+                with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : ceil_div(sp, depthwise_p_tile) * depthwise_p_tile;
             const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
             if (rows * columns * bytes_per_pixel > budget) break;
             const double strips = double(ceil_div(q, sq) * ceil_div(p, sp));
-            const double cost = strips * (double(rows * columns) + 8);  // a strip itself costs about as much as 8 pixels
+            const double cost = strips * (double(rows * columns) + strip_cost);
             if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
         }
     return best;
@@ -104,12 +113,18 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     return k <= lanes ? 1 : 2;
 }
 
+// What may be counted on of an L1 of 32 KiB.
+constexpr int64_t l1_share = 24 << 10;
+
 // Pixels of a strip of pointwise: one tile's, so that its input is read from L1 by every panel, where the filter stays in L2; two tiles',
-// for half the loads of the filter, where it may; as many as leave L2 room for panels where it does not.
-int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, int q_tile) {
+// for half the loads of the filter, where it may; as many as leave L2 room for panels where it does not. A tile in half as many registers
+// needs twice the filter for its multiply-adds, so there a panel serves all the tiles whose input stays in L1 beside it.
+int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, const Schedule &tile) {
+    const int64_t tile_bytes = 4 * problem.c * tile.q_tile, panel_bytes = 4 * problem.c * tile.lanes * tile.k_vectors;
     int64_t tiles = pointwise_filter_stays(problem, isa) ? 1 : 2;
-    if (pointwise_filter_from_afar(problem, isa)) tiles = std::max<int64_t>(tiles, l2_bytes(isa) / 4 / (4 * problem.c * q_tile));
-    return q_tile * std::min(tiles, ceil_div(problem.n * problem.p() * problem.q(), q_tile));
+    if (vector_registers(isa) < 32) tiles = std::max(tiles, std::min<int64_t>((l1_share - panel_bytes) / tile_bytes, 8));
+    if (pointwise_filter_from_afar(problem, isa)) tiles = std::max(tiles, l2_bytes(isa) / 4 / tile_bytes);
+    return tile.q_tile * std::min(tiles, ceil_div(problem.n * problem.p() * problem.q(), tile.q_tile));
 }
 
 // The accumulator tile of pointwise that does all pixels and channels quickest. Costs are in multiply-adds, of which two are done in a
@@ -117,7 +132,7 @@ int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, int q_tile) {
 // the front end, a little more for a pixel's when the strip's input does not stay in L1; and what a vector of the filter costs beyond
 // L1. The factors were fitted to measured times of 12 shapes of networks on a Xeon of the Cascade Lake generation.
 void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
-    constexpr int widest = 14, l1_share = 24 << 10;
+    constexpr int widest = 14;
     const int64_t pixels = problem.n * problem.p() * problem.q(), vectors = ceil_div(problem.k, s.lanes);
     const int64_t filter_bytes = pointwise_filter_bytes(problem);
     const double load = 0.75, vector_share = lanes_f32(isa) / 16.0;
@@ -132,7 +147,7 @@ void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
             set(tile.q_tile, q_tile);
             if ((s.q_tile == 0 || s.k_vectors == 0) && tile.q_tile > widest_q_tile(tile, Operator::pointwise, isa)) continue;
             const int accumulators = tile.k_vectors * tile.q_tile;
-            const bool input_in_l1 = 4 * problem.c * pointwise_q_strip(problem, isa, tile.q_tile) <= l1_share;
+            const bool input_in_l1 = 4 * problem.c * pointwise_q_strip(problem, isa, tile) <= l1_share;
             const double tile_cost = accumulators + tile.q_tile * (input_in_l1 ? load : load + 0.25) + tile.k_vectors * filter_load;
             const double cost = double(ceil_div(vectors, tile.k_vectors) * ceil_div(pixels, tile.q_tile)) * tile_cost;
             if (cost < best_cost) best = tile, best_cost = cost;
@@ -141,13 +156,17 @@ void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
 }
 
 // The accumulator tile of depthwise and of depsep's depthwise half: one vector of channels x a few pixels x 2 rows, so that each row of
-// input serves both. On avx512, 7 x 2 are 14 accumulators and 9 taps, 36 loads for 126 multiply-adds (3x3). An input that is not in L2
-// is read in the order of memory, nearly: few pixels at a time, all their channels, so that the processor's prefetching keeps up.
-constexpr int depthwise_q_tile = 7, depthwise_q_tile_from_afar = 2, depthwise_p_tile = 2;
+// input serves both. On avx512, 7 x 2 are 14 accumulators and 9 taps, 36 loads for 126 multiply-adds (3x3); 16 registers leave 4 x 2 room
+// for the input, but hold no taps. An input that is not in L2 is read in the order of memory, nearly: few pixels at a time, all their
+// channels, so that the processor's prefetching keeps up.
+int depthwise_q_tile(const std::optional<ConvProblem> &problem, Isa isa) {
+    if (problem && input_from_afar(*problem, isa)) return 2;
+    return vector_registers(isa) < 32 ? 4 : 7;
+}
 
 void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.k_vectors, 1);
-    const int widest = problem && input_from_afar(*problem, isa) ? depthwise_q_tile_from_afar : depthwise_q_tile;
+    const int widest = depthwise_q_tile(problem, isa);
     set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : widest);
     set(s.p_tile, depthwise_p_tile);
     set(s.q_strip, s.q_tile);
@@ -245,7 +264,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         set(s.panel_ahead, 1);
         return;
     }
-    set(s.q_strip, pointwise_q_strip(*problem, isa, s.q_tile));
+    set(s.q_strip, pointwise_q_strip(*problem, isa, s));
     set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
     const bool from_memory = input_from_memory(*problem);
@@ -258,7 +277,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     const bool streams = problem && depsep_streams(*problem, isa);
     set(s.p_tile, depthwise_p_tile);
-    set(s.mid_q_tile, streams ? 1 : depthwise_q_tile);
+    set(s.mid_q_tile, streams && isa == Isa::avx512 ? 1 : depthwise_q_tile(problem, isa));
     const bool filter_from_afar = problem && pointwise_filter_from_afar(*problem, isa);
     set(s.panel_ahead, filter_from_afar ? 2 : 1);
     if (!problem) {
@@ -266,14 +285,19 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.p_strip, 4);
         return;
     }
+    const int64_t mid_share = l2_bytes(isa) / 8 * 3;  // of L2, for a strip's depthwise half
     if (pointwise_filter_stays(*problem, isa)) {
-        // The pointwise filter stays in L2 anyway: a strip of one tile keeps the depthwise half in L1.
-        set(s.q_strip, s.q_tile);
-        set(s.p_strip, 2);
+        // The pointwise filter stays in L2 anyway: a strip of one tile keeps the depthwise half in L1. Where rows are not whole tiles, a
+        // strip of one takes a loop of its own for the last; whole rows do not, which pays where rows are few tiles, or tiles are small.
+        const int64_t row = ceil_div(problem->q(), s.q_tile) * s.q_tile, row_bytes = 4 * problem->mid_channels() * row;
+        const bool few_tiles = vector_registers(isa) < 32 || row <= 4 * s.q_tile;
+        const bool whole_rows = row != problem->q() && few_tiles && !streams && 2 * row_bytes <= mid_share;
+        set(s.q_strip, whole_rows ? row : s.q_tile);
+        set(s.p_strip, whole_rows && 4 * row_bytes <= mid_share ? 4 : 2);
     } else {
         // Tasks come from rows, since every strip of panels computes the depthwise half anew; where all rows are one strip, for the sake
         // of a filter from afar, from panels, which are many then.
-        const Strip strip = strip_for(*problem, s.q_tile, l2_bytes(isa) / 5 * 2, 4 * problem->mid_channels(), false, !filter_from_afar);
+        const Strip strip = strip_for(*problem, s.q_tile, mid_share, 4 * problem->mid_channels(), false, !filter_from_afar);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
         if (filter_from_afar) set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(problem->p(), s.p_strip)));
@@ -312,8 +336,11 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     case Operator::depsep: derive_depsep(s, isa, problem); break;
     case Operator::depthwise: break;
     }
-    // Two channels at a time take the loop's own instructions off the front end; only where the number of channels is known.
-    set(s.c_unroll, problem && s.c_block % 2 == 0 ? 2 : 1);
+    // Several channels at a time take the loop's own instructions off the front end; only where the number of channels is known. Tiles
+    // of half as many registers, and steps of one tap, are short: four.
+    const auto channels = [&] { return s.c_block > 0 ? s.c_block : op == Operator::depsep ? problem->mid_channels() : problem->c / problem->groups; };
+    const bool short_steps = vector_registers(isa) < 32 && s.s_unroll <= 1;
+    set(s.c_unroll, !problem || s.c_block % 2 != 0 ? 1 : short_steps && channels() % 4 == 0 ? 4 : 2);
     return s;
 }
 
