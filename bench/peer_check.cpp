@@ -59,7 +59,7 @@ double relative_error(const Tensors &t, const float *output, int pixels) {
 }
 
 double peer_memory(const ConvProblem &p) {
-    const double middle = p.op == Operator::depsep ? double(p.n * p.p() * p.q()) * double(p.mid_channels()) : 0;
+    const double middle = p.op == Operator::depsep ? double(p.mid_elements()) : 0;
     const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + middle;
     const double filters = 3 * double(p.filter_elements() + p.pointwise_filter_elements());
     const double library = 300e6;

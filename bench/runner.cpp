@@ -144,7 +144,7 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
 
 double memory_needed(const ConvProblem &p, const Machine &machine) {
     const double filters = double(p.filter_elements() + p.pointwise_filter_elements());
-    const double middle = p.op == Operator::depsep ? double(p.n * p.p() * p.q()) * double(p.mid_channels()) : 0;
+    const double middle = p.op == Operator::depsep ? double(p.mid_elements()) : 0;
     const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + middle + 4 * filters;
     return float_bytes * tensors + double(sweep_bytes(machine, int(allowed_cpus().size())));
 }
@@ -183,7 +183,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     AlignedFloats input(problem.input_elements()), output(problem.output_elements()), middle;
     std::copy(tensors->input.begin(), tensors->input.end(), input.data());
     const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
-    if (unfused != entries.end()) middle = AlignedFloats(problem.n * problem.p() * problem.q() * problem.mid_channels());
+    if (unfused != entries.end()) middle = AlignedFloats(problem.mid_elements());
 
     check_all(entries, *tensors, input, middle, output, [&](const std::string &what) { tell(what, 0); });
     tensors.reset();

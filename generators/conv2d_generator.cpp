@@ -21,12 +21,23 @@ public:
         dense(output, {kg, groups, q, p, at_run_time});
         st.channels = fixed_or(cg, input.dim(0).extent());
         st.padded = pad(input, 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
-        accumulate_conv(st, filter, bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), geometry(geo), panel);
+        Geometry taps = geometry(geo);
+        if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
+            Func met("met");
+            met(st.c, st.g, st.x, st.y, st.n) =
+                st.padded(st.c, st.g, st.x * taps.stride_w - taps.pad_left, st.y * taps.stride_h - taps.pad_top, st.n);
+            st.padded = met;
+            taps = {1, 1, 1, 1, 0, 0};
+        }
+        accumulate_conv(st, filter, bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), taps, panel);
         output(st.k, st.g, st.x, st.y, st.n) = activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in));
         st.output = output;
     }
 
-    void hand_over(const Schedule &knobs) { schedule_conv2d_x86(stages, knobs, get_target()); }
+    void hand_over(const Schedule &knobs) {
+        schedule_conv2d_x86(stages, knobs, get_target());
+        fetch_panels_ahead(knobs, "filter", over(c, groups), times(r, s), knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+    }
 
     void estimate() {
         const int cg = estimate_or(over(c, groups), 128), kg = estimate_or(over(k, groups), 128), gs = estimate_or(groups, 1);

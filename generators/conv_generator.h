@@ -60,10 +60,11 @@ protected:
         return s;
     }
 
-    // Knob panel_ahead, of a filter of so many channels and a strip of so many tiles.
-    void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int tiles) {
-        if (knobs.panel_ahead < 2 || channels == at_run_time) return;
-        const int panel_floats = panel * channels, lines = PanelAhead::lines_for(panel_floats, tiles, std::max(1, channels / knobs.c_unroll));
+    // Knob panel_ahead, of a filter of so many channels and taps and a strip of so many tiles.
+    void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int taps, int tiles) {
+        if (knobs.panel_ahead < 2 || channels == at_run_time || taps == at_run_time) return;
+        const int panel_floats = panel * channels * taps, loops = tiles * taps / std::max(1, knobs.s_unroll);
+        const int lines = PanelAhead::lines_for(panel_floats, loops, std::max(1, channels / knobs.c_unroll));
         this->get_pipeline().add_custom_lowering_pass(new PanelAhead({"sum$x", ".panel", filter, panel_floats, lines}));
     }
 

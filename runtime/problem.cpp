@@ -198,7 +198,7 @@ double ConvProblem::bytes() const {
 
 double ConvProblem::unfused_bytes() const {
     if (op != Operator::depsep) return bytes();
-    return bytes() + 2.0 * double(size_in_bytes(dtype)) * double(n * p() * q()) * double(mid_channels());
+    return bytes() + 2.0 * double(size_in_bytes(dtype)) * double(mid_elements());
 }
 
 ConvProblem ConvProblem::depthwise_half() const {

@@ -96,7 +96,9 @@ struct ConvProblem {
     int64_t input_elements() const { return n * h * w * c; }
     int64_t filter_elements() const;            // of `filter`
     int64_t pointwise_filter_elements() const;  // 0 unless depsep
-    int64_t output_elements() const { return n * p() * q() * out_channels(); }
+    int64_t pixels() const { return n * p() * q(); }  // of output, of all images
+    int64_t output_elements() const { return pixels() * out_channels(); }
+    int64_t mid_elements() const { return pixels() * mid_channels(); }  // between the halves of depsep
 
     // 2 per multiply-add of the direct algorithm, taps on padding included, epilogue excluded.
     double flops() const;

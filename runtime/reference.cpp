@@ -337,7 +337,7 @@ void reference(const Tensors &t, double *output) {
     const ConvProblem &p = t.problem;
     const int64_t channels = p.out_channels();
     const Evaluator evaluator(t);
-    parallel_parts(p.n * p.p() * p.q(), p.flops() / 2, [&](int64_t first, int64_t last) {
+    parallel_parts(p.pixels(), p.flops() / 2, [&](int64_t first, int64_t last) {
         Evaluator::Result result;
         for (int64_t i = first; i < last; i++) {
             evaluator.evaluate(pixel_at(p, i), result);
@@ -348,7 +348,7 @@ void reference(const Tensors &t, double *output) {
 
 CheckResult check_output(const Tensors &t, const float *output, double max_macs) {
     const ConvProblem &p = t.problem;
-    const int64_t channels = p.out_channels(), pixels = p.n * p.p() * p.q();
+    const int64_t channels = p.out_channels(), pixels = p.pixels();
     const double macs = p.flops() / 2, macs_each = macs / double(pixels);
     std::vector<int64_t> sample;
     if (macs > max_macs) sample = sample_pixels(p, std::min<int64_t>(pixels, std::max<int64_t>(16, int64_t(max_macs / macs_each))));

@@ -47,7 +47,7 @@ int64_t value(const ConvProblem &p, Field field) {
     case Field::multiplier: return p.multiplier;
     case Field::mid_activation: return int64_t(p.mid.activation);
     case Field::activation: return int64_t(p.out.activation);
-    case Field::pixels: return p.n * p.p() * p.q();
+    case Field::pixels: return p.pixels();
     }
     return 0;
 }

@@ -150,7 +150,7 @@ double aligned(double channels, const Schedule &s) { return ceil_div(channels, 3
 double panel_strips(const Schedule &s, double k) { return s.k_strip == 0 ? 1 : ceil_div(k, double(s.lanes) * s.k_vectors * s.k_strip); }
 
 Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
-    const double pixels = double(p.n * p.p() * p.q());
+    const double pixels = double(p.pixels());
     if (const char *why = product_pruned(s, p.op, isa, pixels, double(p.k), double(p.c))) return {0, why};
     const double strips = ceil_div(pixels, s.q_strip);
     if (s.p_strip > 1 && s.p_strip - 1 >= strips) return {0, "tasks larger than the image"};

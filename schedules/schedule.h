@@ -27,7 +27,7 @@ struct Schedule {
     int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
     int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
-    int panel_ahead = 0; // pointwise, depsep, 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
+    int panel_ahead = 0; // 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
 };
 
 struct Knob {

@@ -25,7 +25,6 @@ struct Range {
 
 std::string out_of_range(const Schedule &s, Operator op) {
     const bool depthwise = op == Operator::depthwise, has_taps = depthwise || op == Operator::depsep;
-    const bool has_pointwise = op == Operator::pointwise || op == Operator::depsep;
     // What an operator does not use may be 0.
     const Range ranges[] = {{&Schedule::lanes, 1, most_lanes},
                             {&Schedule::k_vectors, 1, depthwise ? 1 : most_unrolled},
@@ -40,7 +39,7 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::staging, op == Operator::conv2d || op == Operator::pointwise ? 1 : 0, 2},
                             {&Schedule::k_strip, 0, most_of_an_axis},
                             {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0},
-                            {&Schedule::panel_ahead, has_pointwise ? 1 : 0, has_pointwise ? 2 : 0}};
+                            {&Schedule::panel_ahead, depthwise ? 0 : 1, depthwise ? 0 : 2}};
     for (const Range &r : ranges)
         if (s.*r.member < r.least || s.*r.member > r.most)
             return fmt::format("knob \"{}\" is {}; allowed for {}: {} to {}", knob_of(r.member).name, s.*r.member, name(op), r.least, r.most);

@@ -42,7 +42,7 @@ std::vector<int> block_values(int64_t channels) {
 }
 
 std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
-    const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.n * p.p() * p.q() : p.q();
+    const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.pixels() : p.q();
     if (p.op == Operator::depthwise)
         return {{knob_of(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
                 {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers / 2))},
@@ -65,7 +65,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     if (p.op == Operator::pointwise) axes.push_back({knob_of(&Schedule::read_ahead), false, {1, 2}});
     constexpr int64_t surely_in_l2 = 256 << 10;
     const int64_t filter = p.op == Operator::depsep ? p.pointwise_filter_elements() : p.filter_elements();
-    if (p.op != Operator::conv2d && 4 * filter > surely_in_l2) axes.push_back({knob_of(&Schedule::panel_ahead), false, {1, 2}});
+    if (4 * filter > surely_in_l2) axes.push_back({knob_of(&Schedule::panel_ahead), false, {1, 2}});
     return axes;
 }
 
@@ -102,7 +102,7 @@ void SearchSpace::add(const std::vector<size_t> &place, std::vector<RankedSchedu
         const Axis &axis = axes_[i];
         int value = axis.values[place[i]];
         if (axis.in_q_tiles) {  // a strip that would stick out of the row is the whole row
-            const int64_t row = problem_.op == Operator::pointwise ? problem_.n * problem_.p() * problem_.q() : problem_.q();
+            const int64_t row = problem_.op == Operator::pointwise ? problem_.pixels() : problem_.q();
             value = int(std::min<int64_t>(value, (row + s.q_tile - 1) / s.q_tile)) * s.q_tile;
         }
         s.*axis.knob.member = value;

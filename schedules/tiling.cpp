@@ -61,6 +61,7 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     double best_cost = std::numeric_limits<double>::infinity();
     // What a strip itself costs, in pixels: less where its halo counts already, more where it does little but walk through the filter again.
     const double strip_cost = with_halo ? 8 : 20;
+    const int64_t p_tile = problem.op == Operator::depsep ? depthwise_p_tile : 1;
     // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left. Without
     // halo a strip of the whole row, all in whole tiles, is the better form where two rows fit.
     const int64_t row = ceil_div(q, q_tile) * q_tile;
@@ -68,8 +69,7 @@ Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t 
     const int64_t narrowest = only_whole_rows ? row : q_tile, widest = only_whole_rows || row == q ? row : q_tile;
     for (int64_t sq = narrowest; sq <= widest; sq += q_tile)
         for (int64_t sp = 1; sp <= most_rows; sp++) {
-            const int64_t rows =
-                with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : ceil_div(sp, depthwise_p_tile) * depthwise_p_tile;
+            const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : ceil_div(sp, p_tile) * p_tile;
             const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
             if (rows * columns * bytes_per_pixel > budget) break;
             const double strips = double(ceil_div(q, sq) * ceil_div(p, sp));
@@ -102,6 +102,9 @@ bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_el
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && pointwise_filter_stays(problem, isa); }
 
+// A conv2d that is pointwise but for its stride or groups.
+bool is_1x1(const ConvProblem &problem) { return problem.op == Operator::conv2d && problem.r == 1 && problem.s == 1; }
+
 // Vectors of output channels in a tile of conv2d and depsep. Two make the widest tiles, which load the filter least often.
 int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     const int64_t k = problem.k / problem.groups;
@@ -109,7 +112,7 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     // need 10 loads for 24 multiply-adds.
     if (op == Operator::depsep && isa == Isa::avx512 && depsep_streams(problem, isa) && k % (4 * lanes) == 0) return 4;
     // A row of 7 pixels leaves registers for three: 10 loads for 21 multiply-adds instead of 9 for 14.
-    if (op == Operator::depsep && isa == Isa::avx512 && problem.q() <= 7 && k >= 6 * lanes) return 3;
+    if ((op == Operator::depsep || is_1x1(problem)) && isa == Isa::avx512 && problem.q() <= 7 && k >= 6 * lanes) return 3;
     return k <= lanes ? 1 : 2;
 }
 
@@ -124,7 +127,7 @@ int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, const Schedule &t
     int64_t tiles = pointwise_filter_stays(problem, isa) ? 1 : 2;
     if (vector_registers(isa) < 32) tiles = std::max(tiles, std::min<int64_t>((l1_share - panel_bytes) / tile_bytes, 8));
     if (pointwise_filter_from_afar(problem, isa)) tiles = std::max(tiles, l2_bytes(isa) / 4 / tile_bytes);
-    return tile.q_tile * std::min(tiles, ceil_div(problem.n * problem.p() * problem.q(), tile.q_tile));
+    return tile.q_tile * std::min(tiles, ceil_div(problem.pixels(), tile.q_tile));
 }
 
 // The accumulator tile of pointwise that does all pixels and channels quickest. Costs are in multiply-adds, of which two are done in a
@@ -133,7 +136,7 @@ int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, const Schedule &t
 // L1. The factors were fitted to measured times of 12 shapes of networks on a Xeon of the Cascade Lake generation.
 void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
     constexpr int widest = 14;
-    const int64_t pixels = problem.n * problem.p() * problem.q(), vectors = ceil_div(problem.k, s.lanes);
+    const int64_t pixels = problem.pixels(), vectors = ceil_div(problem.k, s.lanes);
     const int64_t filter_bytes = pointwise_filter_bytes(problem);
     const double load = 0.75, vector_share = lanes_f32(isa) / 16.0;
     const double filter_load =
@@ -233,6 +236,7 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
+        set(s.panel_ahead, 1);
         return;
     }
     const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa), q = problem->q(), p = problem->p();
@@ -240,11 +244,15 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.c_unroll, c);
         set(s.q_strip, ceil_div(q, s.q_tile) * s.q_tile);
         set(s.p_strip, std::clamp<int64_t>(p * problem->n / parallel_tasks, 1, 16));
+        set(s.panel_ahead, 1);
         return;
     }
     // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there.
-    const bool filter_stays = 4 * problem->filter_elements() <= l2;
-    const Strip strip = strip_for(*problem, s.q_tile, filter_stays ? l2 / 8 : l2 / 4, 4 * c, true, filter_stays);
+    // A 1x1 filter that stays uses a strip's input soon again: little more than L1 holds.
+    const bool filter_stays = 4 * problem->filter_elements() <= l2, one_tap = is_1x1(*problem);
+    const int64_t budget = !filter_stays ? l2 / 4 : one_tap ? l1_share / 3 * 5 : l2 / 8;
+    const Strip strip = strip_for(*problem, s.q_tile, budget, 4 * c, !one_tap, filter_stays);
+    set(s.panel_ahead, one_tap && !filter_stays ? 2 : 1);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
     set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
@@ -271,7 +279,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
     if (from_memory) set(s.c_unroll, 4);  // each step also reads ahead
     set(s.panel_ahead, pointwise_filter_from_afar(*problem, isa) ? 2 : 1);
-    set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->n * problem->p() * problem->q(), s.q_strip), s.p_strip)));
+    set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->pixels(), s.q_strip), s.p_strip)));
 }
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {

@@ -85,7 +85,7 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
     for (uint32_t seed = 1; seed <= 100; seed++) {
         const ConvProblem p = random_problem(seed);
         int64_t macs = 0;
-        for (int64_t pixel = 0; pixel < p.n * p.p() * p.q(); pixel++) {
+        for (int64_t pixel = 0; pixel < p.pixels(); pixel++) {
             if (p.op == Operator::conv2d)
                 for (int64_t k = 0; k < p.k; k++) macs += p.r * p.s * p.c / p.groups;
             if (p.op == Operator::pointwise) macs += p.c * p.k;

@@ -82,6 +82,17 @@ TEST_CASE("taps taken together with strides, dilation, groups, padding of its ow
     check(conv2d(6, 17, 32, 20, 3, 3), knob(&Schedule::c_block, 16, knob(&Schedule::s_unroll, 3)));
 }
 
+TEST_CASE("a 1x1 filter with a stride copies only the pixels that the stride meets", "[specialised]") {
+    for (int64_t w : {1, 2, 19, 27, 28, 29, 57}) check(strided(conv2d(9, w, 24, 40, 1, 1), 2));
+    check(strided(conv2d(10, 31, 20, 24, 1, 1), 3));
+    ConvProblem padded = strided(conv2d(7, 15, 24, 40, 1, 1), 2);
+    padded.pad_mode = PadMode::explicit_;
+    padded.padding = {1, 2, 2, 1};
+    check(padded);
+    padded.groups = 2;
+    check(padded);
+}
+
 TEST_CASE("few channels are read without a copy, tested at the edges only", "[specialised]") {
     check(strided(conv2d(31, 37, 3, 32, 3, 3), 2));
     check(strided(conv2d(23, 29, 3, 20, 7, 7), 2));
@@ -140,6 +151,9 @@ TEST_CASE("fetching panels ahead changes no result, with one panel or many, few 
     depsep.op = Operator::depsep;
     check(depsep, knob(&Schedule::panel_ahead, 2));
     check(depsep, knob(&Schedule::panel_ahead, 2, knob(&Schedule::k_strip, 2, knob(&Schedule::c_block, 8))));
+    for (int64_t w : {1, 27, 28, 29}) check(strided(conv2d(7, w, 40, 32 * 4 + 5, 1, 1), 2), knob(&Schedule::panel_ahead, 2));
+    check(conv2d(6, 13, 24, 70, 3, 3), knob(&Schedule::panel_ahead, 2));
+    check(conv2d(6, 13, 24, 70, 3, 3), knob(&Schedule::panel_ahead, 2, knob(&Schedule::c_block, 8)));
 }
 
 TEST_CASE("the pass fetches every line of the next panel, from the last one those of the first", "[specialised]") {
