@@ -78,11 +78,12 @@ Verification verify_record(const BestRecord &best, double seconds, const std::fu
         v.gain_pct = 100 * (hand->milliseconds.median / now.milliseconds.median - 1);
         v.margin_pct = std::max(v.margin_pct, hand->milliseconds.spread_pct);
     }
-    const double slower_pct = 100 * (v.stated_pct / v.now_pct - 1);
-    if (!best.from_elsewhere && slower_pct > v.margin_pct)
-        v.broken = fmt::format("{:.1f} % slower than it states relative to the FMA peak", slower_pct);
-    else if (hand && -*v.gain_pct > v.margin_pct)
-        v.broken = fmt::format("slower than the heuristic's knobs by {:.1f} %", 100 * (now.milliseconds.median / hand->milliseconds.median - 1));
+    const double slower_than_stated_pct = 100 * (v.stated_pct / v.now_pct - 1);
+    const double slower_than_hand_pct = hand ? 100 * (now.milliseconds.median / hand->milliseconds.median - 1) : 0;
+    if (!best.from_elsewhere && slower_than_stated_pct > v.margin_pct)
+        v.broken = fmt::format("{:.1f} % slower than it states relative to the FMA peak", slower_than_stated_pct);
+    else if (slower_than_hand_pct > v.margin_pct)
+        v.broken = fmt::format("slower than the heuristic's knobs by {:.1f} %", slower_than_hand_pct);
     return v;
 }
 
