@@ -1,5 +1,6 @@
 #include "machine.h"
 
+#include "tools/environment.h"
 #include "tools/files.h"
 
 #include <fmt/format.h>
@@ -154,10 +155,9 @@ Machine machine_from_json(const std::string &text, const std::string &source) {
 Machine load_machine(const std::string &path) { return machine_from_json(read_file(path), path); }
 
 std::string machine_cache_path() {
-    const char *xdg = std::getenv("XDG_CACHE_HOME");
-    const char *home = std::getenv("HOME");
-    if (xdg && *xdg == '/') return std::string(xdg) + "/sepal/machine.json";
-    if (home && *home) return std::string(home) + "/.cache/sepal/machine.json";
+    const std::string xdg = from_environment("XDG_CACHE_HOME"), home = from_environment("HOME");
+    if (!xdg.empty() && xdg[0] == '/') return xdg + "/sepal/machine.json";
+    if (!home.empty()) return home + "/.cache/sepal/machine.json";
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "peer.h"
 
 #include "threads.h"
+#include "tools/environment.h"
 #include "tools/problem_file.h"
 
 #include <fmt/format.h>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <stdexcept>
 
 namespace sepal {
@@ -20,11 +20,6 @@ namespace sepal {
 using Json = nlohmann::ordered_json;
 
 namespace {
-
-std::string from_environment(const char *variable) {
-    const char *value = std::getenv(variable);
-    return value ? value : "";
-}
 
 std::string_view bytes_of(const std::vector<float> &values) {
     return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};

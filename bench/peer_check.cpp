@@ -59,8 +59,7 @@ double relative_error(const Tensors &t, const float *output, int pixels) {
 }
 
 double peer_memory(const ConvProblem &p) {
-    const double middle = p.op == Operator::depsep ? double(p.mid_elements()) : 0;
-    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + middle;
+    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + double(p.mid_elements());
     const double filters = 3 * double(p.filter_elements() + p.pointwise_filter_elements());
     const double library = 300e6;
     return sizeof(float) * (tensors + filters) + library;

@@ -144,8 +144,7 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
 
 double memory_needed(const ConvProblem &p, const Machine &machine) {
     const double filters = double(p.filter_elements() + p.pointwise_filter_elements());
-    const double middle = p.op == Operator::depsep ? double(p.mid_elements()) : 0;
-    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + middle + 4 * filters;
+    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + double(p.mid_elements()) + 4 * filters;
     return float_bytes * tensors + double(sweep_bytes(machine, int(allowed_cpus().size())));
 }
 

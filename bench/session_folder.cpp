@@ -1,6 +1,7 @@
 #include "session_folder.h"
 
 #include "tools/bad_input.h"
+#include "tools/environment.h"
 
 #include <fmt/format.h>
 
@@ -47,8 +48,7 @@ void remove_folder(const std::string &path) {
 }  // namespace
 
 SessionFolder::SessionFolder() {
-    const char *temporary = std::getenv("TMPDIR");
-    before_ = temporary ? temporary : "";
+    before_ = from_environment("TMPDIR");
     path_ = (before_.empty() ? "/tmp" : before_) + "/sepal.XXXXXX";
     if (pipe2(signalled_, O_CLOEXEC) != 0) throw BadInput(fmt::format("a pipe cannot be made: {}", std::strerror(errno)));
     tell_signals_to = signalled_[1];

@@ -172,6 +172,16 @@ int64_t ConvProblem::q() const {
     return output_extent(w, z.left, z.right, s, stride_w, dilation_w);
 }
 
+int64_t ConvProblem::summed_channels() const {
+    switch (op) {
+    case Operator::conv2d: return c / groups;
+    case Operator::pointwise: return c;
+    case Operator::depthwise: return 1;
+    case Operator::depsep: return mid_channels();
+    }
+    return 0;
+}
+
 int64_t ConvProblem::filter_elements() const {
     switch (op) {
     case Operator::conv2d: return k * r * s * (c / groups);
@@ -183,6 +193,8 @@ int64_t ConvProblem::filter_elements() const {
 }
 
 int64_t ConvProblem::pointwise_filter_elements() const { return op == Operator::depsep ? k * mid_channels() : 0; }
+
+int64_t ConvProblem::mid_elements() const { return op == Operator::depsep ? pixels() * mid_channels() : 0; }
 
 double ConvProblem::flops() const {
     const double pixels = double(n) * double(p()) * double(q());
@@ -197,7 +209,6 @@ double ConvProblem::bytes() const {
 }
 
 double ConvProblem::unfused_bytes() const {
-    if (op != Operator::depsep) return bytes();
     return bytes() + 2.0 * double(size_in_bytes(dtype)) * double(mid_elements());
 }
 

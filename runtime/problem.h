@@ -92,13 +92,15 @@ struct ConvProblem {
     int64_t q() const;
     int64_t mid_channels() const { return c * multiplier; }  // of the depthwise half
     int64_t out_channels() const { return op == Operator::depthwise ? mid_channels() : k; }
+    // Channels that are summed for one element of output: of a group; for depsep those of the pointwise half.
+    int64_t summed_channels() const;
 
     int64_t input_elements() const { return n * h * w * c; }
     int64_t filter_elements() const;            // of `filter`
     int64_t pointwise_filter_elements() const;  // 0 unless depsep
     int64_t pixels() const { return n * p() * q(); }  // of output, of all images
     int64_t output_elements() const { return pixels() * out_channels(); }
-    int64_t mid_elements() const { return pixels() * mid_channels(); }  // between the halves of depsep
+    int64_t mid_elements() const;  // between the halves of depsep; 0 for the other operators
 
     // 2 per multiply-add of the direct algorithm, taps on padding included, epilogue excluded.
     double flops() const;

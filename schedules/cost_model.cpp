@@ -169,7 +169,7 @@ Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, c
 Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
     const bool depsep = p.op == Operator::depsep;
     const double q = double(p.q()), rows = double(p.p()), groups = depsep ? 1 : double(p.groups);
-    const double c = depsep ? double(p.mid_channels()) : double(p.c) / groups, k = double(p.k) / groups;
+    const double c = double(p.summed_channels()), k = double(p.k) / groups;
     if (const char *why = product_pruned(s, p.op, isa, q, k, c)) return {0, why};
     if (s.p_strip > rows) return {0, "strips higher than the image"};
     if (depsep && double(p.c) < s.lanes) return {0, "fewer channels than a vector has lanes"};
@@ -178,8 +178,9 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     Product product{double(p.n) * rows, q, k, c, depsep ? 1 : double(p.r * p.s), groups, strips / panel_strips(s, k),
                     double(s.q_strip) * s.p_strip, 0, double(p.stride_w), double(p.dilation_w)};
     Demand d;
-    const double strip_rows = (s.p_strip - 1) * double(p.stride_h) + double(p.dilation_h * (p.r - 1)) + 1;
-    const double strip_columns = (s.q_strip - 1) * double(p.stride_w) + double(p.dilation_w * (p.s - 1)) + 1;
+    const bool one_tap = !depsep && p.r * p.s == 1;  // reads nothing of what the stride passes over
+    const double strip_rows = (s.p_strip - 1) * (one_tap ? 1 : double(p.stride_h)) + double(p.dilation_h * (p.r - 1)) + 1;
+    const double strip_columns = (s.q_strip - 1) * (one_tap ? 1 : double(p.stride_w)) + double(p.dilation_w * (p.s - 1)) + 1;
     const double read_bytes = 4 * strip_rows * strip_columns * (depsep ? double(p.c) : c);
     if (depsep) {
         if (s.p_tile > s.p_strip) return {0, "a depthwise tile higher than the strip"};
@@ -196,7 +197,8 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
         d.core += strips * product.source_bytes / copy_bytes_per_cycle;
         d.l2_bytes += strips * read_bytes;
     }
-    if (product.source_bytes > usable * double(budget.l2_bytes)) return {0, "a strip larger than L2"};
+    const double used_together = s.c_block > 0 && s.c_block < c ? s.c_block / c : 1;  // of a strip's channels
+    if (product.source_bytes * used_together > usable * double(budget.l2_bytes)) return {0, "a strip larger than L2"};
     // What two strips both read stays in L2 between them along a row, not from one row of strips to the next.
     d.far_bytes += strips * read_bytes * std::min(1.0, s.q_strip * double(p.stride_w) / strip_columns);
     add_product(d, product, s, isa, budget);

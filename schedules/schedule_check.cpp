@@ -85,7 +85,7 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
 
 std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa) {
     Schedule s = schedule;
-    if (s.c_block >= (problem.op == Operator::depsep ? problem.mid_channels() : problem.c / problem.groups)) s.c_block = 0;
+    if (s.c_block >= problem.summed_channels()) s.c_block = 0;
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
     const auto least = least_extent(problem.op);
     if (!least || value(problem, least->field) >= s.*least->knob) return {};

@@ -48,7 +48,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
                 {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers / 2))},
                 {knob_of(&Schedule::p_tile), false, up_to(std::min<int64_t>(p.p(), 4))},
                 {knob_of(&Schedule::p_strip), false, ladder(p.p())}};
-    const int64_t k = p.k / p.groups, c = p.op == Operator::conv2d ? p.c / p.groups : p.mid_channels();
+    const int64_t k = p.k / p.groups;
     std::vector<Axis> axes = {{knob_of(&Schedule::lanes), false, lane_values(k, isa)},
                               {knob_of(&Schedule::k_vectors), false, up_to(std::min<int64_t>(5, (k + 3) / 4))},
                               {knob_of(&Schedule::q_tile), false, up_to(std::min(q, registers - 3))}};
@@ -58,7 +58,7 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     }
     axes.push_back({knob_of(&Schedule::q_strip), true, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 64) : q)});
     axes.push_back({knob_of(&Schedule::p_strip), false, ladder(p.op == Operator::pointwise ? std::min<int64_t>(q, 256) : p.p())});
-    if (p.op != Operator::pointwise) axes.push_back({knob_of(&Schedule::c_block), false, block_values(c)});
+    if (p.op != Operator::pointwise) axes.push_back({knob_of(&Schedule::c_block), false, block_values(p.summed_channels())});
     axes.push_back({knob_of(&Schedule::c_unroll), false, {1, 2, 4}});
     if (p.op == Operator::conv2d && p.s > 1 && p.s <= 7) axes.push_back({knob_of(&Schedule::s_unroll), false, {1, int(p.s)}});
     if (p.op != Operator::depsep) axes.push_back({knob_of(&Schedule::staging), false, {1, 2}});

@@ -47,31 +47,41 @@ int q_tile_for(int64_t q, int widest, bool cut = false) {
 // Rows of the accumulator tile of a depthwise convolution or half.
 constexpr int64_t depthwise_p_tile = 2;
 
-// Rows and pixels of a strip whose scratch memory (the padded input, or the depthwise half) fits in `budget` bytes, with the
-// fewest rows and pixels of halo in all. With `shared_rows` the rows are few enough for `parallel_tasks` tasks. Without, which is for
-// filters that each strip reads anew from beyond L2, tasks come from k_strip.
+// Tasks that a kernel is cut into where its loops allow it.
 constexpr int64_t parallel_tasks = 2;
+
+// What a strip keeps in scratch memory.
+struct Scratch {
+    int64_t bytes_per_pixel, most_bytes;
+    bool halo;       // the padded input, halo included; else one pixel for each of output
+    int64_t p_tile;  // rows that are computed at a time
+};
+
+// Rows and pixels of a strip whose scratch memory is not too large, with the fewest rows and pixels of halo in all. With `shared_rows` the
+// rows are few enough for `parallel_tasks` tasks. Without, which is for filters that each strip reads anew from beyond L2, tasks come from
+// k_strip.
 struct Strip {
     int64_t q, p;
 };
-Strip strip_for(const ConvProblem &problem, int q_tile, int64_t budget, int64_t bytes_per_pixel, bool with_halo, bool shared_rows) {
+Strip strip_for(const ConvProblem &problem, int q_tile, const Scratch &scratch, bool shared_rows) {
     const int64_t q = problem.q(), p = problem.p();
     const int64_t most_rows = shared_rows ? std::min(p, ceil_div(p * problem.n, parallel_tasks)) : p;
+    const int64_t most_pixels = scratch.most_bytes / scratch.bytes_per_pixel;
     Strip best{q_tile, 1};
     double best_cost = std::numeric_limits<double>::infinity();
     // What a strip itself costs, in pixels: less where its halo counts already, more where it does little but walk through the filter again.
-    const double strip_cost = with_halo ? 8 : 20;
-    const int64_t p_tile = problem.op == Operator::depsep ? depthwise_p_tile : 1;
+    const double strip_cost = scratch.halo ? 8 : 20;
     // A row's last strip is computed by whole tiles, but for one of a single tile, which is compiled for the width that is left. Without
     // halo a strip of the whole row, all in whole tiles, is the better form where two rows fit.
     const int64_t row = ceil_div(q, q_tile) * q_tile;
-    const bool only_whole_rows = row != q && !with_halo && 2 * row * bytes_per_pixel <= budget;
+    const bool only_whole_rows = row != q && !scratch.halo && 2 * row <= most_pixels;
     const int64_t narrowest = only_whole_rows ? row : q_tile, widest = only_whole_rows || row == q ? row : q_tile;
     for (int64_t sq = narrowest; sq <= widest; sq += q_tile)
         for (int64_t sp = 1; sp <= most_rows; sp++) {
-            const int64_t rows = with_halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1 : ceil_div(sp, p_tile) * p_tile;
-            const int64_t columns = with_halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
-            if (rows * columns * bytes_per_pixel > budget) break;
+            const int64_t rows = scratch.halo ? (sp - 1) * problem.stride_h + problem.dilation_h * (problem.r - 1) + 1
+                                              : ceil_div(sp, scratch.p_tile) * scratch.p_tile;
+            const int64_t columns = scratch.halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
+            if (rows * columns > most_pixels) break;
             const double strips = double(ceil_div(q, sq) * ceil_div(p, sp));
             const double cost = strips * (double(rows * columns) + strip_cost);
             if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
@@ -85,22 +95,31 @@ int64_t k_strip_for(const ConvProblem &problem, const Schedule &s, int64_t tasks
     return tasks >= parallel_tasks || panels == 1 ? 0 : ceil_div(panels, ceil_div(parallel_tasks, tasks));
 }
 
-// Whether an input does not fit in L2; whether the filter of a pointwise convolution or half stays there beside input and output.
+// Whether an input does not fit in L2.
 bool input_from_afar(const ConvProblem &problem, Isa isa) { return 4 * problem.input_elements() > l2_bytes(isa); }
-int64_t pointwise_filter_bytes(const ConvProblem &problem) {
+
+// The filter whose products are summed over channels: of depsep that of the pointwise half.
+int64_t filter_bytes(const ConvProblem &problem) {
     return 4 * (problem.op == Operator::depsep ? problem.pointwise_filter_elements() : problem.filter_elements());
 }
-bool pointwise_filter_stays(const ConvProblem &problem, Isa isa) { return pointwise_filter_bytes(problem) <= l2_bytes(isa) / 4; }
 
-// Whether that filter is too large for L2, so that its panels come from beyond: then they are fetched ahead, and strips are as large as
-// L2 allows, so that each panel comes seldom.
-bool pointwise_filter_from_afar(const ConvProblem &problem, Isa isa) { return pointwise_filter_bytes(problem) > l2_bytes(isa); }
+// Whether it stays in L2 beside input and output; whether it is too large for L2, so that its panels come from beyond: then they are
+// fetched ahead, and strips are as large as L2 allows, so that each panel comes seldom.
+bool filter_stays(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) <= l2_bytes(isa) / 4; }
+bool filter_from_afar(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) > l2_bytes(isa); }
+
+// Bytes of a filter that is read from L3 pass by pass as quickly as it is used (2.4 MB is, 5.3 MB are not, on a Xeon of the Cascade Lake
+// generation, whose L3 others share).
+constexpr int64_t filter_kept_in_l3 = 4 << 20;
+
+// Accumulators and whatever a step loads are short of room in 16 registers.
+bool few_registers(Isa isa) { return vector_registers(isa) < 32; }
 
 // Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
 bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > (int64_t(16) << 20); }
 
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
-bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && pointwise_filter_stays(problem, isa); }
+bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && filter_stays(problem, isa); }
 
 // A conv2d that is pointwise but for its stride or groups.
 bool is_1x1(const ConvProblem &problem) { return problem.op == Operator::conv2d && problem.r == 1 && problem.s == 1; }
@@ -124,9 +143,9 @@ constexpr int64_t l1_share = 24 << 10;
 // needs twice the filter for its multiply-adds, so there a panel serves all the tiles whose input stays in L1 beside it.
 int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, const Schedule &tile) {
     const int64_t tile_bytes = 4 * problem.c * tile.q_tile, panel_bytes = 4 * problem.c * tile.lanes * tile.k_vectors;
-    int64_t tiles = pointwise_filter_stays(problem, isa) ? 1 : 2;
-    if (vector_registers(isa) < 32) tiles = std::max(tiles, std::min<int64_t>((l1_share - panel_bytes) / tile_bytes, 8));
-    if (pointwise_filter_from_afar(problem, isa)) tiles = std::max(tiles, l2_bytes(isa) / 4 / tile_bytes);
+    int64_t tiles = filter_stays(problem, isa) ? 1 : 2;
+    if (few_registers(isa)) tiles = std::max(tiles, std::min<int64_t>((l1_share - panel_bytes) / tile_bytes, 8));
+    if (filter_from_afar(problem, isa)) tiles = std::max(tiles, l2_bytes(isa) / 4 / tile_bytes);
     return tile.q_tile * std::min(tiles, ceil_div(problem.pixels(), tile.q_tile));
 }
 
@@ -137,10 +156,9 @@ int64_t pointwise_q_strip(const ConvProblem &problem, Isa isa, const Schedule &t
 void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
     constexpr int widest = 14;
     const int64_t pixels = problem.pixels(), vectors = ceil_div(problem.k, s.lanes);
-    const int64_t filter_bytes = pointwise_filter_bytes(problem);
     const double load = 0.75, vector_share = lanes_f32(isa) / 16.0;
     const double filter_load =
-        load + vector_share * (filter_bytes <= l1_share ? 0 : filter_bytes <= l2_bytes(isa) / 4 * 3 ? 0.75 : 3.25);
+        load + vector_share * (filter_bytes(problem) <= l1_share ? 0 : filter_bytes(problem) <= l2_bytes(isa) / 4 * 3 ? 0.75 : 3.25);
     Schedule best = s;
     double best_cost = std::numeric_limits<double>::infinity();
     for (int k_vectors = 1; k_vectors <= std::min<int64_t>(vectors, 5); k_vectors++)
@@ -164,7 +182,7 @@ void set_pointwise_tile(Schedule &s, Isa isa, const ConvProblem &problem) {
 // channels, so that the processor's prefetching keeps up.
 int depthwise_q_tile(const std::optional<ConvProblem> &problem, Isa isa) {
     if (problem && input_from_afar(*problem, isa)) return 2;
-    return vector_registers(isa) < 32 ? 4 : 7;
+    return few_registers(isa) ? 4 : 7;
 }
 
 void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -214,7 +232,7 @@ void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) 
 // Taking the taps of a filter row together saves loads, since neighbouring pixels read the same input, and costs registers, hence width
 // of the tile. It pays for rows of output that need several tiles anyway, and for those that fit in the narrower one.
 void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.staging, problem && problem->c / problem->groups <= few_channels ? 1 : 2);
+    set(s.staging, problem && problem->summed_channels() <= few_channels ? 1 : 2);
     const bool possible = problem && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->dilation_w == 1;
     if (possible && s.staging == 1 && s.s_unroll == 0) set_tile_of_few_channels(s, isa, *problem);
     Schedule alone = s, together = s;
@@ -239,7 +257,7 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.panel_ahead, 1);
         return;
     }
-    const int64_t c = problem->c / problem->groups, l2 = l2_bytes(isa), q = problem->q(), p = problem->p();
+    const int64_t c = problem->summed_channels(), l2 = l2_bytes(isa), q = problem->q(), p = problem->p();
     if (s.staging == 1) {  // whole rows, so that only their first and last tiles test taps; all of the few channels at a time
         set(s.c_unroll, c);
         set(s.q_strip, ceil_div(q, s.q_tile) * s.q_tile);
@@ -247,20 +265,23 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.panel_ahead, 1);
         return;
     }
-    // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there.
-    // A 1x1 filter that stays uses a strip's input soon again: little more than L1 holds.
-    const bool filter_stays = 4 * problem->filter_elements() <= l2, one_tap = is_1x1(*problem);
-    const int64_t budget = !filter_stays ? l2 / 4 : one_tap ? l1_share / 3 * 5 : l2 / 8;
-    const Strip strip = strip_for(*problem, s.q_tile, budget, 4 * c, !one_tap, filter_stays);
-    set(s.panel_ahead, one_tap && !filter_stays ? 2 : 1);
+    const bool from_afar = filter_from_afar(*problem, isa), one_tap = is_1x1(*problem);
+    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do. Of a filter that even L3 does not keep
+    // each strip costs a pass from memory: smaller blocks leave L2 room for the input of more pixels.
+    const bool passes_cost = filter_bytes(*problem) > filter_kept_in_l3;
+    const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
+    int64_t block = c;
+    while (block % 2 == 0 && block * channel_bytes > (passes_cost ? l2 / 4 : l2 / 2)) block /= 2;
+    if (block < c) set(s.c_block, block);
+    // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter, of a block's channels, where they do not stay
+    // there. A 1x1 filter that stays uses a strip's input soon again: little more than L1 holds.
+    const int64_t blocks = passes_cost && s.c_block > 0 ? ceil_div(c, s.c_block) : 1;
+    const int64_t most_bytes = from_afar ? l2 / 4 * blocks : one_tap ? l1_share / 3 * 5 : l2 / 8;
+    const Strip strip = strip_for(*problem, s.q_tile, {4 * c, most_bytes, !one_tap, 1}, !from_afar);
+    set(s.panel_ahead, one_tap && from_afar ? 2 : 1);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
     set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
-    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do.
-    const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
-    int64_t block = c;
-    while (block % 2 == 0 && block * channel_bytes > l2 / 2) block /= 2;
-    if (block < c) set(s.c_block, block);
 }
 
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -278,7 +299,7 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     const bool from_memory = input_from_memory(*problem);
     set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
     if (from_memory) set(s.c_unroll, 4);  // each step also reads ahead
-    set(s.panel_ahead, pointwise_filter_from_afar(*problem, isa) ? 2 : 1);
+    set(s.panel_ahead, filter_from_afar(*problem, isa) ? 2 : 1);
     set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->pixels(), s.q_strip), s.p_strip)));
 }
 
@@ -286,29 +307,29 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     const bool streams = problem && depsep_streams(*problem, isa);
     set(s.p_tile, depthwise_p_tile);
     set(s.mid_q_tile, streams && isa == Isa::avx512 ? 1 : depthwise_q_tile(problem, isa));
-    const bool filter_from_afar = problem && pointwise_filter_from_afar(*problem, isa);
-    set(s.panel_ahead, filter_from_afar ? 2 : 1);
+    const bool from_afar = problem && filter_from_afar(*problem, isa);
+    set(s.panel_ahead, from_afar ? 2 : 1);
     if (!problem) {
         set(s.q_strip, s.q_tile);
         set(s.p_strip, 4);
         return;
     }
     const int64_t mid_share = l2_bytes(isa) / 8 * 3;  // of L2, for a strip's depthwise half
-    if (pointwise_filter_stays(*problem, isa)) {
+    if (filter_stays(*problem, isa)) {
         // The pointwise filter stays in L2 anyway: a strip of one tile keeps the depthwise half in L1. Where rows are not whole tiles, a
         // strip of one takes a loop of its own for the last; whole rows do not, which pays where rows are few tiles, or tiles are small.
         const int64_t row = ceil_div(problem->q(), s.q_tile) * s.q_tile, row_bytes = 4 * problem->mid_channels() * row;
-        const bool few_tiles = vector_registers(isa) < 32 || row <= 4 * s.q_tile;
+        const bool few_tiles = few_registers(isa) || row <= 4 * s.q_tile;
         const bool whole_rows = row != problem->q() && few_tiles && !streams && 2 * row_bytes <= mid_share;
         set(s.q_strip, whole_rows ? row : s.q_tile);
         set(s.p_strip, whole_rows && 4 * row_bytes <= mid_share ? 4 : 2);
     } else {
         // Tasks come from rows, since every strip of panels computes the depthwise half anew; where all rows are one strip, for the sake
         // of a filter from afar, from panels, which are many then.
-        const Strip strip = strip_for(*problem, s.q_tile, mid_share, 4 * problem->mid_channels(), false, !filter_from_afar);
+        const Strip strip = strip_for(*problem, s.q_tile, {4 * problem->mid_channels(), mid_share, false, depthwise_p_tile}, !from_afar);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
-        if (filter_from_afar) set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(problem->p(), s.p_strip)));
+        if (from_afar) set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(problem->p(), s.p_strip)));
     }
 }
 
@@ -346,9 +367,9 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     }
     // Several channels at a time take the loop's own instructions off the front end; only where the number of channels is known. Tiles
     // of half as many registers, and steps of one tap, are short: four.
-    const auto channels = [&] { return s.c_block > 0 ? s.c_block : op == Operator::depsep ? problem->mid_channels() : problem->c / problem->groups; };
-    const bool short_steps = vector_registers(isa) < 32 && s.s_unroll <= 1;
-    set(s.c_unroll, !problem || s.c_block % 2 != 0 ? 1 : short_steps && channels() % 4 == 0 ? 4 : 2);
+    const int64_t channels = s.c_block > 0 || !problem ? s.c_block : problem->summed_channels();
+    const bool short_steps = few_registers(isa) && s.s_unroll <= 1;
+    set(s.c_unroll, !problem || s.c_block % 2 != 0 ? 1 : short_steps && channels % 4 == 0 ? 4 : 2);
     return s;
 }
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 using namespace sepal;
 
@@ -203,6 +204,27 @@ TEST_CASE("a malformed problem file is one sentence and exit code 2 for every co
     check_bad_input(run(fmt::format("run --problems {} --input a --filter b --output {}", bad, folder.path("y.npy"))),
                     {"bad.json", "\"h\""});
     CHECK(folder.files() == std::vector<std::string>{"bad.json"});
+}
+
+TEST_CASE("bench measures what --variants names, kernels that it compiles in process among them", "[cli]") {
+    const TemporaryFolder folder;
+    ConvProblem p = problem(Operator::pointwise);
+    p.c = p.k = 32;
+    const std::string problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + "]}");
+    const auto names = [&](const std::string &glob) {
+        const std::string json = folder.path("b.json");
+        const Ran ran = run(fmt::format("bench --problems {} --seconds 0.01 --json {} --variants '{}'", problems, json, glob), made_up_peaks(folder));
+        INFO(ran.err);
+        REQUIRE(ran.code == 0);
+        std::set<std::string> found;
+        const nlohmann::json report = nlohmann::json::parse(bytes_of(json));
+        for (const auto &row : report.at("results")) found.insert(row.at("variant").get<std::string>());
+        return found;
+    };
+    const std::set<std::string> hand = names("*_hand*");
+    CHECK(hand.count("pointwise_f32_nhwc_x64_hand") == 1);
+    CHECK(hand.count("pointwise_f32_nhwc_x64_hand_c32_k32_a2") == 1);
+    CHECK(names("*_reference") == std::set<std::string>{reference_of(Operator::pointwise)});
 }
 
 TEST_CASE("a peer that fails in the middle is a skip; a signal to end leaves no temporary file, neither of Sepal nor of a peer", "[cli]") {

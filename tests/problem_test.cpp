@@ -102,6 +102,8 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
         CHECK(p.intensity() == Approx(p.flops() / p.bytes()));
         if (p.op != Operator::depsep) {
             CHECK(p.unfused_bytes() == p.bytes());
+            CHECK(p.mid_elements() == 0);
+            CHECK(p.summed_channels() * p.r * p.s * p.out_channels() == p.filter_elements());
             continue;
         }
         const ConvProblem first = p.depthwise_half(), second = p.pointwise_half();
@@ -111,6 +113,8 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
         CHECK(first.bytes() + second.bytes() == p.unfused_bytes());
         CHECK(second.output_elements() == p.output_elements());
         CHECK(first.output_elements() == second.input_elements());
+        CHECK(p.mid_elements() == second.input_elements());
+        CHECK(p.summed_channels() == second.summed_channels());
     }
 }
 

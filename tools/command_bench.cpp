@@ -149,7 +149,9 @@ public:
         const auto chosen = choose_variants(problem, registry, cpu_, o_.threads, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
         const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
         const bool compiled_in = specialised_hand(problem, registry, cpu_, o_.threads) && !knobs_.from_file_only(problem, cpu_);
-        const bool needs_own = !compiled_in && (o_.variants.empty() || (chosen.empty() && !pair));
+        std::string why_not;
+        const std::optional<KernelSpec> in_process = knobs_.specialise(problem, cpu_, why_not);
+        const bool needs_own = !compiled_in && (in_process ? wanted(in_process->name) : o_.variants.empty());
         const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
         if (needs_own && (!compile || !fits)) {
             if (!compile) add(common, "in process");
@@ -159,8 +161,8 @@ public:
             if (const InProcessKernel *kernel = kernels_.hand(problem, cpu_, tell, error)) {
                 own.variant = &kernel->variant();
                 own.compile_seconds = kernel->compile_seconds();
-                if (wanted(own.variant->name)) add(own, own.variant->name);
-            } else if (o_.variants.empty()) {
+                add(own, own.variant->name);
+            } else {
                 own.unavailable = "cannot be compiled in process: " + error;
                 add(own, "hand, in process");
             }

@@ -1,5 +1,7 @@
 #include "tools/files.h"
 
+#include "tools/environment.h"
+
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -37,8 +39,7 @@ struct TemporaryFile {
 }  // namespace
 
 ScratchFolder::ScratchFolder(const std::string &name, const std::string &what_for) {
-    const char *temporary = std::getenv("TMPDIR");
-    path_ = (temporary && *temporary ? std::string(temporary) : "/tmp") + "/" + name + ".XXXXXX";
+    path_ = from_environment("TMPDIR", "/tmp") + "/" + name + ".XXXXXX";
     if (!mkdtemp(path_.data())) throw BadInput(fmt::format("{}: {}: {}", what_for, path_, std::strerror(errno)));
 }
 

@@ -1,9 +1,7 @@
 #include "assemble.h"
 
 #include "tools/files.h"
-
-#include <spawn.h>
-#include <sys/wait.h>
+#include "tools/program.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -12,8 +10,6 @@
 
 using namespace Halide;
 using namespace Halide::Internal;
-
-extern char **environ;
 
 namespace sepal {
 namespace {
@@ -39,15 +35,10 @@ bool has_prefetches(const Module &module) {
 }
 
 void run_tool(const std::vector<std::string> &command) {
-    std::vector<char *> arguments;
-    for (const std::string &argument : command) arguments.push_back(const_cast<char *>(argument.c_str()));
-    arguments.push_back(nullptr);
-    pid_t child = 0;
-    if (const int error = posix_spawnp(&child, arguments[0], nullptr, nullptr, arguments.data(), environ); error != 0)
-        throw std::runtime_error(command[0] + " (GNU binutils), which a kernel that fetches its filter ahead needs: " + std::strerror(error));
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(command[0] + " (GNU binutils) failed on " + command.back());
+    const int status = run_program(command);
+    if (status < 0)
+        throw std::runtime_error(command[0] + " (GNU binutils), which a kernel that fetches its filter ahead needs: " + std::strerror(errno));
+    if (status > 0) throw std::runtime_error(command[0] + " (GNU binutils) failed on " + command.back());
 }
 
 void assemble(const Module &module, const std::string &object) {
