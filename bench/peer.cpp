@@ -21,6 +21,9 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
+// A peer that is as slow as this, all runs that prepare a problem together, is not taken for one that hangs.
+constexpr double slow_flops_per_second = 1e9;
+
 std::string_view bytes_of(const std::vector<float> &values) {
     return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};
 }
@@ -128,8 +131,10 @@ Peer::Prepared Peer::prepare(const ConvProblem &problem, const PeerFiles &files,
     Prepared result;
     std::string answer;
     result.why_not = start();
-    if (result.why_not.empty())
-        result.why_not = ask(Json{{"do", "prepare"}, {"folder", files.folder()}}.dump(), tools_.start_seconds, "prepared the problem", answer);
+    if (result.why_not.empty()) {
+        const double limit = tools_.start_seconds + problem.flops() / slow_flops_per_second;
+        result.why_not = ask(Json{{"do", "prepare"}, {"folder", files.folder()}}.dump(), limit, "prepared the problem", answer);
+    }
     if (!result.why_not.empty()) return result;
     const Json j = Json::parse(answer);
     if (const auto c = j.find("configuration"); c != j.end() && c->is_string()) result.configuration = c->get<std::string>();

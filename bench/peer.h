@@ -22,7 +22,7 @@ std::vector<std::string> parse_peers(const std::string &list);
 // How peers are started.
 struct PeerTools {
     std::string python, script;
-    double start_seconds = 120;  // time limit to start, and to prepare a problem; a run may take as long again
+    double start_seconds = 120;  // time limit to start, and to prepare a small problem; a large one, and a run, may take longer
 };
 // `python` when it is not empty, else the environment variable SEPAL_PEERS_PYTHON, else build/peers/bin/python3 of the sources (what
 // tools/peers.sh makes); the script: SEPAL_PEERS_SCRIPT, else bench/peers/serve.py of the sources. Throws BadInput when a Python that was

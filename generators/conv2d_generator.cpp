@@ -36,7 +36,7 @@ public:
 
     void hand_over(const Schedule &knobs) {
         schedule_conv2d_x86(stages, knobs, get_target());
-        fetch_panels_ahead(knobs, "filter", over(c, groups), times(r, s), knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+        fetch_panels_ahead(knobs, "filter", over(c, groups), r, s, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
     }
 
     void estimate() {

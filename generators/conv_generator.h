@@ -60,12 +60,16 @@ protected:
         return s;
     }
 
-    // Knob panel_ahead, of a filter of so many channels and taps and a strip of so many tiles.
-    void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int taps, int tiles) {
-        if (knobs.panel_ahead < 2 || channels == at_run_time || taps == at_run_time) return;
-        const int panel_floats = panel * channels * taps, loops = tiles * taps / std::max(1, knobs.s_unroll);
-        const int lines = PanelAhead::lines_for(panel_floats, loops, std::max(1, channels / knobs.c_unroll));
-        this->get_pipeline().add_custom_lowering_pass(new PanelAhead({"sum$x", ".panel", filter, panel_floats, lines}));
+    // Knob panel_ahead, of a filter of so many channels and rows x columns taps and a strip of so many tiles.
+    void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int rows, int columns, int tiles) {
+        if (knobs.panel_ahead < 2 || channels == at_run_time || rows == at_run_time || columns == at_run_time) return;
+        const int block = has_blocks(stages, knobs) ? knobs.c_block : channels, run = panel * block;
+        PanelAhead::Where where{block < channels ? ".channel" : "sum$x", ".panel", filter, panel * channels * rows * columns, run,
+                                PanelAhead::lines_for(run, tiles, std::max(1, block / knobs.c_unroll))};
+        where.taps = "sum$";
+        if (block < channels) where.blocks = ".block";
+        if (knobs.s_unroll > 1) where.runs_together = columns, where.run_distance = panel * channels;
+        this->get_pipeline().add_custom_lowering_pass(new PanelAhead(where));
     }
 
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {

@@ -39,7 +39,7 @@ public:
 
     void hand_over(const Schedule &knobs) {
         schedule_depsep_x86(stages, knobs, get_target());
-        fetch_panels_ahead(knobs, "pointwise_filter", times(c, multiplier), 1, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+        fetch_panels_ahead(knobs, "pointwise_filter", times(c, multiplier), 1, 1, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
     }
 
     void estimate() {

@@ -30,7 +30,7 @@ public:
 
     void hand_over(const Schedule &knobs) {
         schedule_pointwise_x86(stages, knobs, get_target());
-        fetch_panels_ahead(knobs, "filter", c, 1, knobs.q_strip / knobs.q_tile);
+        fetch_panels_ahead(knobs, "filter", c, 1, 1, knobs.q_strip / knobs.q_tile);
         if (knobs.read_ahead < 2 || c == at_run_time || k == at_run_time) return;
         // All steps of all panels together go through the next tile once.
         constexpr int line = 16;

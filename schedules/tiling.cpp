@@ -108,8 +108,8 @@ int64_t filter_bytes(const ConvProblem &problem) {
 bool filter_stays(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) <= l2_bytes(isa) / 4; }
 bool filter_from_afar(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) > l2_bytes(isa); }
 
-// Bytes of a filter that is read from L3 pass by pass as quickly as it is used (2.4 MB is, 5.3 MB are not, on a Xeon of the Cascade Lake
-// generation, whose L3 others share).
+// Bytes of a filter that is read from L3 pass by pass nearly as quickly as it is used (2.4 MB are, 5.3 MB are not, on a Xeon of the Cascade
+// Lake generation, whose L3 others share).
 constexpr int64_t filter_kept_in_l3 = 4 << 20;
 
 // Accumulators and whatever a step loads are short of room in 16 registers.
@@ -199,10 +199,14 @@ void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 // than the rows of the smallest images of the usual networks.
 constexpr int any_shape_q_tile = 7;
 
-// Channels that are too few to be copied: a vector of the copy would be mostly empty.
-constexpr int64_t few_channels = 4;
+// Up to how many channels tiles read the input themselves, since a copy would be mostly empty vectors, or take a good part of the time: it
+// does of an input from beyond L2, and where the stride lets each pixel serve few outputs.
+int64_t few_channels(const ConvProblem &problem, Isa isa) {
+    const bool from_afar = input_from_afar(problem, isa), strided = problem.stride_w > 1;
+    return from_afar && strided ? 64 : from_afar || strided ? 32 : 8;
+}
 
-// Of few channels that tiles read themselves, the taps of a filter row are always taken together. The tile divides the row, since the last
+// Of few channels the taps of a filter row are always taken together. The tile divides the row, since the last
 // one, computed in part and with tests of its taps, costs several others, and leaves a register or two to addresses and constants.
 void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) {
     constexpr int narrowest = 4, widest = 10;
@@ -232,8 +236,9 @@ void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) 
 // Taking the taps of a filter row together saves loads, since neighbouring pixels read the same input, and costs registers, hence width
 // of the tile. It pays for rows of output that need several tiles anyway, and for those that fit in the narrower one.
 void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.staging, problem && problem->summed_channels() <= few_channels ? 1 : 2);
     const bool possible = problem && isa != Isa::x64 && problem->s >= 2 && problem->s <= 7 && problem->dilation_w == 1;
+    constexpr int64_t always_few = 4;
+    set(s.staging, problem && problem->summed_channels() <= (possible ? few_channels(*problem, isa) : always_few) ? 1 : 2);
     if (possible && s.staging == 1 && s.s_unroll == 0) set_tile_of_few_channels(s, isa, *problem);
     Schedule alone = s, together = s;
     alone.s_unroll = 1;
@@ -266,19 +271,22 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         return;
     }
     const bool from_afar = filter_from_afar(*problem, isa), one_tap = is_1x1(*problem);
-    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do. Of a filter that even L3 does not keep
-    // each strip costs a pass from memory: smaller blocks leave L2 room for the input of more pixels.
-    const bool passes_cost = filter_bytes(*problem) > filter_kept_in_l3;
+    // Where a pass through the filter costs time, passes are few, and the next panel is fetched meanwhile: where a panel from L3 is used for
+    // a single tap, or it is from memory.
+    const bool fetched = filter_bytes(*problem) > (one_tap ? l2 : filter_kept_in_l3);
+    set(s.panel_ahead, fetched && problem->groups == 1 ? 2 : 1);
+    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do, into small ones where the next is fetched.
     const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
     int64_t block = c;
-    while (block % 2 == 0 && block * channel_bytes > (passes_cost ? l2 / 4 : l2 / 2)) block /= 2;
+    while (block % 2 == 0 && block * channel_bytes > (fetched && !one_tap ? l2 / 8 : l2 / 2)) block /= 2;
     if (block < c) set(s.c_block, block);
-    // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter, of a block's channels, where they do not stay
-    // there. A 1x1 filter that stays uses a strip's input soon again: little more than L1 holds.
-    const int64_t blocks = passes_cost && s.c_block > 0 ? ceil_div(c, s.c_block) : 1;
-    const int64_t most_bytes = from_afar ? l2 / 4 * blocks : one_tap ? l1_share / 3 * 5 : l2 / 8;
-    const Strip strip = strip_for(*problem, s.q_tile, {4 * c, most_bytes, !one_tap, 1}, !from_afar);
-    set(s.panel_ahead, one_tap && from_afar ? 2 : 1);
+    // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there, and as many
+    // pixels of many channels, of which a block is in use at a time. A 1x1 filter that stays uses a strip's input soon again: little
+    // more than L1 holds.
+    constexpr int64_t many_channels = 256;
+    const int64_t l2_shares = fetched && !one_tap ? std::max<int64_t>(1, c / many_channels) : 1;
+    const int64_t most_bytes = from_afar ? l2 / 4 * l2_shares : one_tap ? l1_share / 3 * 5 : l2 / 8;
+    const Strip strip = strip_for(*problem, s.q_tile, {4 * c, most_bytes, !one_tap, 1}, !fetched);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
     set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));

@@ -156,6 +156,59 @@ TEST_CASE("fetching panels ahead changes no result, with one panel or many, few 
     check(conv2d(6, 13, 24, 70, 3, 3), knob(&Schedule::panel_ahead, 2, knob(&Schedule::c_block, 8)));
 }
 
+namespace {
+
+// The indices of `filter` that a pipeline prefetches, whose extents are all known.
+class Prefetched : public Halide::Internal::IRVisitor {
+public:
+    std::set<int64_t> indices;
+
+    Prefetched(Halide::Pipeline pipeline, const Halide::ImageParam &filter, const PanelAhead::Where &where) {
+        pipeline.add_custom_lowering_pass(new PanelAhead(where));
+        const Halide::Target target("x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41-no_runtime");
+        const Halide::Module module = pipeline.compile_to_module({filter}, "fetching", target);
+        CHECK(has_prefetches(module));
+        for (const Halide::Internal::LoweredFunc &function : module.functions()) function.body.accept(this);
+    }
+
+private:
+    using IRVisitor::visit;
+    Halide::Expr value_of(Halide::Expr e) {
+        for (const auto &[name, value] : values_) e = Halide::Internal::substitute(name, value, e);
+        return Halide::Internal::simplify(e);
+    }
+    void visit(const Halide::Internal::LetStmt *op) override {
+        values_[op->name] = value_of(op->value);
+        op->body.accept(this);
+        values_.erase(op->name);
+    }
+    void visit(const Halide::Internal::For *op) override {
+        const auto extent = Halide::Internal::as_const_int(value_of(op->extent)), min = Halide::Internal::as_const_int(value_of(op->min));
+        REQUIRE((extent && min));
+        for (int64_t i = 0; i < *extent; i++) {
+            values_[op->name] = int(*min + i);
+            op->body.accept(this);
+        }
+        values_.erase(op->name);
+    }
+    void visit(const Halide::Internal::Call *op) override {
+        if (!op->is_intrinsic(Halide::Internal::Call::prefetch)) return;
+        const auto index = Halide::Internal::as_const_int(value_of(op->args[1]));
+        REQUIRE(index);
+        indices.insert(*index);
+    }
+
+    std::map<std::string, Halide::Expr> values_;
+};
+
+std::set<int64_t> first_of_lines(int64_t lines) {
+    std::set<int64_t> all;
+    for (int64_t line = 0; line < lines; line++) all.insert(line * 16);
+    return all;
+}
+
+}  // namespace
+
 TEST_CASE("the pass fetches every line of the next panel, from the last one those of the first", "[specialised]") {
     // Panels of 16 x 8 floats, 8 lines each; 3 of them; tiles of 1 pixel, of which 6 run over each panel.
     Halide::ImageParam filter(Halide::Float(32), 3, "filter");
@@ -171,48 +224,37 @@ TEST_CASE("the pass fetches every line of the next panel, from the last one thos
     CHECK(PanelAhead::lines_for(128, 6, 8) == 1);
     CHECK(PanelAhead::lines_for(128, 1, 4) == 2);
     CHECK(PanelAhead::lines_for(130, 1, 4) == 3);
-    Halide::Pipeline pipeline(out);
-    pipeline.add_custom_lowering_pass(new PanelAhead({"c$x", ".panel", "filter", 128, 1}));
-    const Halide::Target target("x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41-no_runtime");
-    const Halide::Module module = pipeline.compile_to_module({filter}, "fetching", target);
-    CHECK(has_prefetches(module));
+    CHECK(Prefetched(out, filter, {"c$x", ".panel", "filter", 128, 128, 1}).indices == first_of_lines(3 * 8));
+}
 
-    class Interpret : public Halide::Internal::IRVisitor {  // the indices that are prefetched, for one panel and tile
-    public:
-        std::map<std::string, Halide::Expr> values;
-        std::set<int64_t> fetched;
-
-    private:
-        using IRVisitor::visit;
-        Halide::Expr value_of(Halide::Expr e) {
-            for (const auto &[name, value] : values) e = Halide::Internal::substitute(name, value, e);
-            return Halide::Internal::simplify(e);
-        }
-        void visit(const Halide::Internal::LetStmt *op) override {
-            values[op->name] = value_of(op->value);
-            op->body.accept(this);
-            values.erase(op->name);
-        }
-        void visit(const Halide::Internal::For *op) override {
-            const auto extent = Halide::Internal::as_const_int(value_of(op->extent)), min = Halide::Internal::as_const_int(value_of(op->min));
-            REQUIRE((extent && min));
-            for (int64_t i = 0; i < *extent; i++) {
-                values[op->name] = int(*min + i);
-                op->body.accept(this);
-            }
-            values.erase(op->name);
-        }
-        void visit(const Halide::Internal::Call *op) override {
-            if (!op->is_intrinsic(Halide::Internal::Call::prefetch)) return;
-            const auto index = Halide::Internal::as_const_int(value_of(op->args[1]));
-            REQUIRE(index);
-            fetched.insert(*index);
-        }
-    } all;
-    for (const Halide::Internal::LoweredFunc &function : module.functions()) function.body.accept(&all);
-    std::set<int64_t> lines;
-    for (int64_t line = 0; line < 3 * 8; line++) lines.insert(line * 16);
-    CHECK(all.fetched == lines);
+TEST_CASE("the pass fetches every line where a panel has taps and is used by blocks of channels", "[specialised]") {
+    // Panels of 16 x 8 channels x 3 taps, used by blocks of 4 channels: runs of 4 lines, 6 in a panel; taps one by one, then together.
+    for (const bool together : {false, true}) {
+        Halide::ImageParam filter(Halide::Float(32), 4, "filter");
+        Halide::Var k("k"), x("x"), panel("panel"), inner("inner"), partial("partial");
+        Halide::RDom c(0, 8, 0, 3, "c");
+        Halide::RVar block("block"), channel("channel");
+        Halide::Func sum("sum"), out("out");
+        sum(k, x) = 0.0f;
+        sum(k, x) += filter(k % 16, c.x, c.y, k / 16) * Halide::cast<float>(x);
+        out(k, x) = sum(k, x);
+        out.bound(k, 0, 48).bound(x, 0, 6).split(k, panel, inner, 16).reorder(inner, x, panel).vectorize(inner, 16);
+        sum.update().split(c.x, block, channel, 4);
+        Halide::Func part = sum.update().rfactor(block, partial);
+        sum.compute_at(out, panel).bound_extent(k, 16).bound_extent(x, 6).vectorize(k, 16);
+        sum.update().reorder(k, x, block).vectorize(k, 16);
+        part.compute_at(sum, x).vectorize(k, 16);
+        Halide::Stage update = part.update();
+        if (together)
+            update.reorder(k, c.y, channel).unroll(c.y).vectorize(k, 16);
+        else
+            update.reorder(k, channel, c.y).vectorize(k, 16);
+        filter.dim(0).set_bounds(0, 16).dim(1).set_bounds(0, 8).set_stride(16).dim(2).set_bounds(0, 3).set_stride(128);
+        filter.dim(3).set_bounds(0, 3).set_stride(384);
+        PanelAhead::Where where{".channel", ".panel", "filter", 384, 64, 1, "c$", ".block"};
+        if (together) where.runs_together = 3, where.run_distance = 128;
+        CHECK(Prefetched(out, filter, where).indices == first_of_lines(3 * 24));
+    }
 }
 
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {

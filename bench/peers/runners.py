@@ -46,21 +46,21 @@ def mean_seconds(runner, runs):
     return total / runs
 
 
-def fastest(makers, seconds=0.2):
-    """The fastest of several configurations by the median of samples taken in turns, about `seconds` for each. Those that fail are left
-    out; when all do, the first one's exception is raised."""
-    runners, errors = [], []
+def fastest(makers, seconds=0.2, slow=1.0):
+    """The fastest of several configurations by the median of samples taken in turns, about `seconds` for each; by the first run alone where
+    each takes longer than `slow` seconds. Those that fail are left out; when all do, the first one's exception is raised."""
+    runners, firsts, errors = [], [], []
     for make in makers:
         try:
             runner = make()
-            mean_seconds(runner, 1)
+            firsts.append(mean_seconds(runner, 1))
             runners.append(runner)
         except Exception as e:  # a library may raise anything
             errors.append(e)
     if not runners:
         raise errors[0]
-    if len(runners) == 1:
-        return runners[0]
+    if min(firsts) > slow or len(runners) == 1:
+        return runners[firsts.index(min(firsts))]
     samples = [[] for _ in runners]
     start = time.perf_counter()
     while len(samples[0]) < 3 or (time.perf_counter() - start < seconds * len(runners) and len(samples[0]) < 51):

@@ -66,10 +66,14 @@ OutputLoops tile_rows(ConvStages &st, const Schedule &knobs) {
     return loops;
 }
 
-void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Schedule &knobs) {
+bool has_blocks(const ConvStages &st, const Schedule &knobs) {
     const auto channels = Internal::as_const_int(st.channels);
     const bool rows = st.acc.dimensions() > 2;  // a pointwise strip of pixels has no fixed extent
-    if (knobs.c_block == 0 || !rows || !channels || *channels <= knobs.c_block || *channels % knobs.c_block != 0) {
+    return knobs.c_block > 0 && rows && channels && *channels > knobs.c_block && *channels % knobs.c_block == 0;
+}
+
+void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Schedule &knobs) {
+    if (!has_blocks(st, knobs)) {
         register_tile(st, st.acc, st.sum.x, LoopLevel(st.output, loops.tile), knobs);
         return;
     }

@@ -12,4 +12,7 @@ void schedule_depthwise_x86(ConvStages &stages, const Schedule &knobs, const Hal
 void schedule_pointwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_depsep_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 
+// Whether accumulators sum block by block, each of knobs.c_block channels.
+bool has_blocks(const ConvStages &stages, const Schedule &knobs);
+
 }  // namespace sepal
