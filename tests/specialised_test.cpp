@@ -156,6 +156,27 @@ TEST_CASE("fetching panels ahead changes no result, with one panel or many, few 
     check(conv2d(6, 13, 24, 70, 3, 3), knob(&Schedule::panel_ahead, 2, knob(&Schedule::c_block, 8)));
 }
 
+TEST_CASE("a filter from memory goes by in few passes, blocks of channels fetched ahead", "[specialised]") {
+    for (const ConvProblem &p : {conv2d(5, 7, 512, 240, 3, 3), strided(conv2d(9, 13, 512, 240, 3, 3), 2)}) {
+        const Schedule s = derive({}, p.op, Isa::avx512, p);
+        CHECK(s.panel_ahead == 2);
+        CHECK(s.c_block > 0);
+        CHECK(s.p_strip == p.p());
+        check(p);
+    }
+    const ConvProblem kept = conv2d(14, 14, 256, 256, 3, 3);
+    CHECK(derive({}, kept.op, Isa::avx512, kept).panel_ahead == 1);
+}
+
+TEST_CASE("few channels are read without a copy, the more the dearer it would be", "[specialised]") {
+    const ConvProblem near = conv2d(9, 28, 32, 40, 3, 3), far = conv2d(97, 91, 32, 40, 3, 3);
+    CHECK(derive({}, near.op, Isa::avx512, near).staging == 2);
+    for (const ConvProblem &p : {conv2d(9, 28, 8, 16, 3, 3), strided(near, 2), far, strided(conv2d(70, 65, 64, 33, 3, 3), 2)}) {
+        CHECK(derive({}, p.op, Isa::avx512, p).staging == 1);
+        check(p);
+    }
+}
+
 namespace {
 
 // The indices of `filter` that a pipeline prefetches, whose extents are all known.
