@@ -72,9 +72,12 @@ double step_cycles(const Schedule &s, const Product &p, Isa isa) {
     return std::max({products / fma_per_cycle(isa), (inputs + filters) / loads_per_cycle, uops / uops_per_cycle, fma_latency * taps});
 }
 
+// Of the c channels of a sum, those that are summed up in one go.
+double channels_of_block(const Schedule &s, double c) { return s.c_block > 0 ? std::min(double(s.c_block), c) : c; }
+
 void add_product(Demand &d, const Product &p, const Schedule &s, Isa isa, const CoreBudget &budget) {
     const double l1 = usable * double(budget.l1_bytes), l2 = usable * double(budget.l2_bytes);
-    const double block = s.c_block > 0 && s.c_block < p.c ? s.c_block : p.c, blocks = ceil_div(p.c, block);
+    const double block = channels_of_block(s, p.c), blocks = ceil_div(p.c, block);
     const double panel_channels = double(s.lanes) * s.k_vectors, panels = ceil_div(p.k, panel_channels);
     const double tiles = p.rows * ceil_div(p.q, s.q_tile) * panels * p.groups;  // a row's last tile is computed whole
     const double loops = p.taps / std::max(s.s_unroll, 1);
@@ -197,8 +200,7 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
         d.core += strips * product.source_bytes / copy_bytes_per_cycle;
         d.l2_bytes += strips * read_bytes;
     }
-    const double used_together = s.c_block > 0 && s.c_block < c ? s.c_block / c : 1;  // of a strip's channels
-    if (product.source_bytes * used_together > usable * double(budget.l2_bytes)) return {0, "a strip larger than L2"};
+    if (product.source_bytes * channels_of_block(s, c) / c > usable * double(budget.l2_bytes)) return {0, "a strip larger than L2"};
     // What two strips both read stays in L2 between them along a row, not from one row of strips to the next.
     d.far_bytes += strips * read_bytes * std::min(1.0, s.q_strip * double(p.stride_w) / strip_columns);
     add_product(d, product, s, isa, budget);

@@ -103,8 +103,8 @@ int64_t filter_bytes(const ConvProblem &problem) {
     return 4 * (problem.op == Operator::depsep ? problem.pointwise_filter_elements() : problem.filter_elements());
 }
 
-// Whether it stays in L2 beside input and output; whether it is too large for L2, so that its panels come from beyond: then they are
-// fetched ahead, and strips are as large as L2 allows, so that each panel comes seldom.
+// Whether it stays in L2 beside input and output; whether it is too large for L2, so that its panels come from beyond: then strips are as
+// large as L2 allows, so that each panel comes seldom, and where a panel is used briefly the next is fetched ahead.
 bool filter_stays(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) <= l2_bytes(isa) / 4; }
 bool filter_from_afar(const ConvProblem &problem, Isa isa) { return filter_bytes(problem) > l2_bytes(isa); }
 
@@ -206,8 +206,8 @@ int64_t few_channels(const ConvProblem &problem, Isa isa) {
     return from_afar && strided ? 64 : from_afar || strided ? 32 : 8;
 }
 
-// Of few channels the taps of a filter row are always taken together. The tile divides the row, since the last
-// one, computed in part and with tests of its taps, costs several others, and leaves a register or two to addresses and constants.
+// Of few channels the taps of a filter row are always taken together. The tile divides the row, since the last one, computed in part and
+// with tests of its taps, costs several others, and leaves a register or two to addresses and constants.
 void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) {
     constexpr int narrowest = 4, widest = 10;
     Schedule tile = s;
@@ -271,20 +271,20 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         return;
     }
     const bool from_afar = filter_from_afar(*problem, isa), one_tap = is_1x1(*problem);
-    // Where a pass through the filter costs time, passes are few, and the next panel is fetched meanwhile: where a panel from L3 is used for
-    // a single tap, or it is from memory.
-    const bool fetched = filter_bytes(*problem) > (one_tap ? l2 : filter_kept_in_l3);
+    // Where a pass through the filter costs time, passes are few, and the next panel is fetched meanwhile: where it is from memory, or a
+    // panel from L3 is used for a single tap.
+    const bool from_memory = !one_tap && filter_bytes(*problem) > filter_kept_in_l3, fetched = from_memory || (one_tap && from_afar);
     set(s.panel_ahead, fetched && problem->groups == 1 ? 2 : 1);
-    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do, into small ones where the next is fetched.
+    // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do, into small ones where the filter is from memory.
     const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
     int64_t block = c;
-    while (block % 2 == 0 && block * channel_bytes > (fetched && !one_tap ? l2 / 8 : l2 / 2)) block /= 2;
+    while (block % 2 == 0 && block * channel_bytes > (from_memory ? l2 / 8 : l2 / 2)) block /= 2;
     if (block < c) set(s.c_block, block);
     // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there, and as many
     // pixels of many channels, of which a block is in use at a time. A 1x1 filter that stays uses a strip's input soon again: little
     // more than L1 holds.
     constexpr int64_t many_channels = 256;
-    const int64_t l2_shares = fetched && !one_tap ? std::max<int64_t>(1, c / many_channels) : 1;
+    const int64_t l2_shares = from_memory ? std::max<int64_t>(1, c / many_channels) : 1;
     const int64_t most_bytes = from_afar ? l2 / 4 * l2_shares : one_tap ? l1_share / 3 * 5 : l2 / 8;
     const Strip strip = strip_for(*problem, s.q_tile, {4 * c, most_bytes, !one_tap, 1}, !fetched);
     set(s.q_strip, strip.q);

@@ -2,7 +2,6 @@
 // written here, one of which is wrong.
 #include "bench/candidates.h"
 #include "bench/machine.h"
-#include "tools/files.h"
 #include "bench/report.h"
 #include "bench/roofline.h"
 #include "bench/runner.h"
@@ -11,6 +10,7 @@
 #include "tools/files.h"
 
 #include "catch.h"
+#include "support.h"
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
@@ -112,13 +112,6 @@ Result example_result(const Variant &v, CacheState cache) {
     return r;
 }
 
-// A folder that is removed with what the test left in it.
-struct TemporaryFolder {
-    std::string path = "/tmp/sepal-bench-test.XXXXXX";
-    TemporaryFolder() { REQUIRE(mkdtemp(path.data())); }
-    ~TemporaryFolder() { (void)!std::system(("rm -rf " + path).c_str()); }
-};
-
 // The field `pointer` of a good machine file set to `value`.
 std::string damaged(const std::string &pointer, const ordered_json &value) {
     ordered_json j = to_json(example_machine());
@@ -219,7 +212,7 @@ TEST_CASE("machine: corrupt files are told in one sentence with file and field",
 TEST_CASE("machine: the kept file", "[bench]") {
     const TemporaryFolder folder;
     std::string why;
-    const std::string path = folder.path + "/a/b/machine.json";
+    const std::string path = folder.path("a/b/machine.json");
     REQUIRE(store_machine(example_machine(), path, why));
     CHECK(load_machine(path).cpu == "Example CPU");
     CHECK_FALSE(store_machine(example_machine(), path + "/below-a-file.json", why));
@@ -229,14 +222,14 @@ TEST_CASE("machine: the kept file", "[bench]") {
 
 TEST_CASE("outputs are tried before a run and leave no trace", "[bench]") {
     const TemporaryFolder folder;
-    const std::string path = folder.path + "/out.json";
+    const std::string path = folder.path("out.json");
     CHECK_NOTHROW(check_writable(path));
-    CHECK(std::filesystem::is_empty(folder.path));
+    CHECK(std::filesystem::is_empty(folder.path(".")));
     write_file(path, {"old"});
     CHECK_NOTHROW(check_writable(path));
     CHECK(read_file(path) == "old");
-    CHECK_THROWS_AS(check_writable(folder.path), BadInput);
-    CHECK_THROWS_WITH(check_writable(folder.path + "/missing/out.json"), Contains("/missing/out.json") && Contains("cannot be written"));
+    CHECK_THROWS_AS(check_writable(folder.path(".")), BadInput);
+    CHECK_THROWS_WITH(check_writable(folder.path("missing/out.json")), Contains("/missing/out.json") && Contains("cannot be written"));
     CHECK_THROWS_AS(check_writable(""), BadInput);
 }
 

@@ -149,9 +149,7 @@ public:
         const auto chosen = choose_variants(problem, registry, cpu_, o_.threads, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
         const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
         const bool compiled_in = specialised_hand(problem, registry, cpu_, o_.threads) && !knobs_.from_file_only(problem, cpu_);
-        std::string why_not;
-        const std::optional<KernelSpec> in_process = knobs_.specialise(problem, cpu_, why_not);
-        const bool needs_own = !compiled_in && (in_process ? wanted(in_process->name) : o_.variants.empty());
+        const bool needs_own = !compiled_in && wants_in_process(problem);
         const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
         if (needs_own && (!compile || !fits)) {
             if (!compile) add(common, "in process");
@@ -188,6 +186,14 @@ public:
     }
 
 private:
+    // Whether --variants, where it is given, names the kernel that would be compiled in process.
+    bool wants_in_process(const ConvProblem &problem) const {
+        if (o_.variants.empty()) return true;
+        std::string ignored;
+        const std::optional<KernelSpec> spec = knobs_.specialise(problem, cpu_, ignored);
+        return spec && matches(o_.variants, spec->name);
+    }
+
     static int64_t available_memory_or_all() {
         const int64_t bytes = available_memory();
         return bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
