@@ -13,6 +13,12 @@ int64_t l2_bytes(Isa isa) { return isa == Isa::avx512 ? 1 << 20 : 256 << 10; }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// A number halved, as often as that leaves no remainder, until it is no larger than `most`.
+int64_t halved_to(int64_t number, int64_t most) {
+    while (number % 2 == 0 && number > most) number /= 2;
+    return number;
+}
+
 void set(int &knob, int64_t value) {
     if (knob == 0) knob = int(value);
 }
@@ -130,8 +136,11 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     // Where that costs nothing, since the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles
     // need 10 loads for 24 multiply-adds.
     if (op == Operator::depsep && isa == Isa::avx512 && depsep_streams(problem, isa) && k % (4 * lanes) == 0) return 4;
-    // A row of 7 pixels leaves registers for three: 10 loads for 21 multiply-adds instead of 9 for 14.
-    if ((op == Operator::depsep || is_1x1(problem)) && isa == Isa::avx512 && problem.q() <= 7 && k >= 6 * lanes) return 3;
+    // A row of 7 pixels leaves registers for three: 10 loads for 21 multiply-adds instead of 9 for 14. So do rows of whole tiles of 7 or 8
+    // pixels, where depsep's panels come from beyond L2: strips of such tiles come closer to what L2 holds.
+    const int64_t q = problem.q();
+    const bool whole_tiles = op == Operator::depsep && filter_from_afar(problem, isa) && (q % 8 == 0 || q % 7 == 0);
+    if ((op == Operator::depsep || is_1x1(problem)) && isa == Isa::avx512 && (q <= 7 || whole_tiles) && k >= 6 * lanes) return 3;
     return k <= lanes ? 1 : 2;
 }
 
@@ -277,8 +286,7 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     set(s.panel_ahead, fetched && problem->groups == 1 ? 2 : 1);
     // A panel that does not stay in L2 from tile to tile is cut into blocks of channels that do, into small ones where the filter is from memory.
     const int64_t channel_bytes = 4 * problem->r * problem->s * s.lanes * s.k_vectors;
-    int64_t block = c;
-    while (block % 2 == 0 && block * channel_bytes > (from_memory ? l2 / 8 : l2 / 2)) block /= 2;
+    const int64_t block = halved_to(c, (from_memory ? l2 / 8 : l2 / 2) / channel_bytes);
     if (block < c) set(s.c_block, block);
     // An eighth of L2 for the padded input leaves the rest to the filter's panels; a quarter where they do not stay there, and as many
     // pixels of many channels, of which a block is in use at a time. A 1x1 filter that stays uses a strip's input soon again: little
@@ -332,9 +340,15 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         set(s.q_strip, whole_rows ? row : s.q_tile);
         set(s.p_strip, whole_rows && 4 * row_bytes <= mid_share ? 4 : 2);
     } else {
+        // A panel of very many channels, and the next one that is fetched meanwhile, would leave a strip little room in L2: blocks of them do.
+        // Tiles in nearly all registers spill by blocks.
+        const int64_t c = problem->mid_channels(), channel_bytes = 4 * s.lanes * s.k_vectors;
+        const bool large_panel = s.k_vectors == 3 && c * channel_bytes > l2_bytes(isa) / 4;
+        const int64_t block = large_panel ? halved_to(c, l2_bytes(isa) / 8 / channel_bytes) : c;
+        if (block < c) set(s.c_block, block);
         // Tasks come from rows, since every strip of panels computes the depthwise half anew; where all rows are one strip, for the sake
         // of a filter from afar, from panels, which are many then.
-        const Strip strip = strip_for(*problem, s.q_tile, {4 * problem->mid_channels(), mid_share, false, depthwise_p_tile}, !from_afar);
+        const Strip strip = strip_for(*problem, s.q_tile, {4 * c, block < c ? l2_bytes(isa) / 2 : mid_share, false, depthwise_p_tile}, !from_afar);
         set(s.q_strip, strip.q);
         set(s.p_strip, strip.p);
         if (from_afar) set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(problem->p(), s.p_strip)));

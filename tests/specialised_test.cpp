@@ -93,6 +93,17 @@ TEST_CASE("a 1x1 filter with a stride copies only the pixels that the stride mee
     check(padded);
 }
 
+TEST_CASE("depsep of very many channels leaves a strip its room in L2: panels by blocks of channels", "[specialised]") {
+    for (ConvProblem p : {conv2d(5, 7, 2048, 150, 3, 3), conv2d(9, 16, 2048, 150, 3, 3), conv2d(3, 14, 1536, 200, 3, 3)}) {
+        p.op = Operator::depsep;
+        const Schedule s = derive({}, p.op, Isa::avx512, p);
+        CHECK(s.c_block > 0);
+        CHECK(p.c % s.c_block == 0);
+        CHECK(4 * p.c * s.q_strip * s.p_strip <= 1 << 19);
+        check(p);
+    }
+}
+
 TEST_CASE("few channels are read without a copy, tested at the edges only", "[specialised]") {
     check(strided(conv2d(31, 37, 3, 32, 3, 3), 2));
     check(strided(conv2d(23, 29, 3, 20, 7, 7), 2));
