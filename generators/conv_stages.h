@@ -35,6 +35,19 @@ struct ConvStages {
     Halide::Expr channels;  // that acc sums over: of the input's group, or of the depthwise half's output for depsep
 };
 
+// Of a conv2d by Winograd's algorithm besides. `acc` is (k, x, i, j, bx, by, n), where x is a tile of the block (bx, by) and (i, j) one of the
+// points x points matrix products. (tx, ty) is a tile of the whole output, of which column and row are what x and y are elsewhere.
+struct WinogradStages : ConvStages {
+    Halide::Var i{"i"}, j{"j"}, bx{"bx"}, by{"by"}, tx{"tx"}, ty{"ty"}, column{"column"}, row{"row"};
+    int tile = 0, points = 0;
+
+    Halide::Func half_transformed;  // (c, i, j, x, bx, by, n): B^T d
+    Halide::Func transformed;       // (c, x, i, j, bx, by, n): B^T d B
+    Halide::Func products;          // like acc
+    Halide::Func half_restored;     // (k, i, j, tx, ty, n): A^T products
+    Halide::Func restored;          // (k, i, j, tx, ty, n): A^T products A, the outputs of a tile
+};
+
 // The input with zeros outside [0, w) x [0, h). `x_dim` is the position of the column index in `input`; the row index
 // follows it.
 Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);

@@ -24,7 +24,7 @@ int PanelAhead::lines_for(int run_floats, int tiles, int steps) {
 Stmt PanelAhead::visit(const For *op) {
     if (!tile_.defined() && ends_with(op->name, where_.panels)) {
         tile_ = 0;
-        to_next_ = select(step(op) + 1 < op->extent, 1, -step(op)) * where_.panel_floats;
+        to_next_ = select(step(op) + 1 < op->extent, where_.panel_floats, where_.after_last - step(op) * where_.panel_floats);
         const Stmt loop = IRMutator::visit(op);
         tile_ = Expr();
         return loop;

@@ -25,6 +25,7 @@ public:
         // For each tap and each block of channels there is a run: parts of the names of the loops over them, empty where there are none.
         std::string taps = {}, blocks = {};
         int runs_together = 1, run_distance = 0;  // runs of several taps that a step goes through side by side; floats from one to the next
+        int after_last = 0;  // floats from the first panel to the one that follows the last
     };
     explicit PanelAhead(Where where);
 

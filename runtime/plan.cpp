@@ -2,6 +2,7 @@
 
 #include "aligned.h"
 #include "kernel_error.h"
+#include "winograd.h"
 
 #include <HalideRuntime.h>
 #include <fmt/format.h>
@@ -93,6 +94,7 @@ struct Plan::Contents {
 
 // The kernels' arguments, in this order (extents innermost first; generators/conv_generator.h declares the same):
 //   conv2d     input (c, g, w, h, n), filter (panel, c, s, r, panels, g), bias (k, g),               geometry, activation, output (k, g, q, p, n)
+//              by Winograd's algorithm: filter (panel, c, n, n, panels), see transform_winograd_filter()
 //   depthwise  input (c, w, h, n),    filter (k, s, r),  bias (k),                  geometry, multiplier, activation, output (k, q, p, n)
 //   pointwise  input (c, pixels),     filter (panel, c, panels), bias (k),                                activation, output (k, pixels)
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
@@ -107,7 +109,14 @@ void Plan::Contents::bind(const Weights &weights) {
     switch (p.op) {
     case Operator::conv2d: {
         const int64_t k = p.k / p.groups, c = p.c / p.groups, panel = panel_for(k);
-        add_constant(pack_filter(weights.filter, p.groups, k, p.r * p.s, c, panel), {panel, c, p.s, p.r, panels_for(k), p.groups});
+        if (const int m = variant->winograd; m > 1) {
+            AlignedFloats transformed = AlignedFloats::zeros(winograd_filter_elements(m, k, c, panel));
+            transform_winograd_filter(m, weights.filter, k, c, panel, transformed.data());
+            const int64_t points = winograd_matrices(m).n;
+            add_constant(std::move(transformed), {panel, c, points, points, panels_for(k)});
+        } else {
+            add_constant(pack_filter(weights.filter, p.groups, k, p.r * p.s, c, panel), {panel, c, p.s, p.r, panels_for(k), p.groups});
+        }
         add_constant(pack_bias(p.out.bias ? weights.bias : nullptr, p.groups, k, panel), {round_up(k, panel), p.groups});
         break;
     }

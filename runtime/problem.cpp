@@ -120,6 +120,9 @@ std::string ConvProblem::validate() const {
         (r != 1 || s != 1 || stride_h != 1 || stride_w != 1 || dilation_h != 1 || dilation_w != 1))
         return "a pointwise convolution has r = s = 1, stride [1, 1] and dilation [1, 1]; use conv2d for others";
 
+    if (!(max_rel_error >= 0 && max_rel_error <= 1))
+        return fmt::format("field \"max_rel_error\" is {}; allowed: 0 to 1", max_rel_error);
+
     if (pad_mode == PadMode::explicit_) {
         const std::pair<const char *, int64_t> sides[] = {
             {"pad[0] (top)", padding.top}, {"pad[1] (left)", padding.left},
@@ -246,7 +249,8 @@ std::string ConvProblem::key() const {
                                    w, c, out_channels(), r, s, stride_h, stride_w, dilation_h, dilation_w, z.top, z.left,
                                    z.bottom, z.right, groups, multiplier, sepal::name(dtype), sepal::name(layout));
     if (op == Operator::depsep) text += " mid:" + epilogue(mid);
-    return text + " out:" + epilogue(out);
+    text += " out:" + epilogue(out);
+    return max_rel_error == ConvProblem().max_rel_error ? text : text + fmt::format(" error:{}", max_rel_error);
 }
 
 }  // namespace sepal

@@ -80,6 +80,10 @@ struct ConvProblem {
     Layout layout = Layout::nhwc;
     Epilogue mid;  // depsep: between depthwise and pointwise
     Epilogue out;
+    // The largest error that an algorithm may add to that of the direct one in f32, as a share of the largest output before the activation:
+    // what Registry::select() goes by. The default is a fifth of the rounding unit of half precision, in which
+    // networks run without harm; 0 allows the direct algorithm only.
+    double max_rel_error = 1e-4;
 
     // One sentence that names the field, what was found and what is allowed; empty for a problem that makes sense.
     // Every other member function requires a problem that is valid.
@@ -116,8 +120,8 @@ struct ConvProblem {
     ConvProblem pointwise_half() const;
 
     // Every field but the name as one line of text, e.g.
-    // "depsep n1 h224 w224 c128 k128 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc mid:bias+none out:relu". Equal
-    // problems have equal keys.
+    // "depsep n1 h224 w224 c128 k128 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc mid:bias+none out:relu", and
+    // " error:1e-06" where max_rel_error is not the default. Equal problems have equal keys.
     std::string key() const;
 };
 

@@ -346,7 +346,7 @@ void reference(const Tensors &t, double *output) {
     });
 }
 
-CheckResult check_output(const Tensors &t, const float *output, double max_macs) {
+CheckResult check_output(const Tensors &t, const float *output, double max_macs, double rel_error) {
     const ConvProblem &p = t.problem;
     const int64_t channels = p.out_channels(), pixels = p.pixels();
     const double macs = p.flops() / 2, macs_each = macs / double(pixels);
@@ -359,23 +359,39 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs)
         double expected = 0, bound = 0;
     };
     const Evaluator evaluator(t);
+    const auto for_each_pixel = [&](const std::function<void(int64_t, int64_t, const Evaluator::Result &)> &body) {
+        parallel_parts(count, std::min(macs, max_macs), [&](int64_t first, int64_t last) {
+            Evaluator::Result expected;
+            for (int64_t i = first; i < last; i++) {
+                const int64_t pixel = sample.empty() ? i : sample[size_t(i)];
+                evaluator.evaluate(pixel_at(p, pixel), expected);
+                body(i, pixel, expected);
+            }
+        });
+    };
+    std::vector<double> largest(static_cast<size_t>(count));
+    if (rel_error > 0)
+        for_each_pixel([&](int64_t i, int64_t, const Evaluator::Result &expected) {
+            for (double v : expected.value) largest[size_t(i)] = std::max(largest[size_t(i)], std::fabs(v));
+        });
+    const double scale = count > 0 ? *std::max_element(largest.begin(), largest.end()) : 0;
+    std::vector<double> difference(static_cast<size_t>(count));
     std::atomic<int64_t> differing{0};
     std::vector<Mismatch> firsts(static_cast<size_t>(count));
-    parallel_parts(count, std::min(macs, max_macs), [&](int64_t first, int64_t last) {
-        Evaluator::Result expected;
-        for (int64_t i = first; i < last; i++) {
-            const int64_t pixel = sample.empty() ? i : sample[size_t(i)];
-            evaluator.evaluate(pixel_at(p, pixel), expected);
-            for (int64_t k = 0; k < channels; k++) {
-                const double want = expected.value[size_t(k)], bound = evaluator.with_bounds ? expected.bound[size_t(k)] : 0;
-                if (std::fabs(double(output[pixel * channels + k]) - want) <= bound) continue;  // false for NaN
-                if (firsts[size_t(i)].element == Mismatch().element) firsts[size_t(i)] = {pixel * channels + k, want, bound};
-                differing++;
-            }
+    for_each_pixel([&](int64_t i, int64_t pixel, const Evaluator::Result &expected) {
+        for (int64_t k = 0; k < channels; k++) {
+            const double want = expected.value[size_t(k)], bound = rel_error * scale + (evaluator.with_bounds ? expected.bound[size_t(k)] : 0);
+            const double off = std::fabs(double(output[pixel * channels + k]) - want);
+            difference[size_t(i)] = std::max(difference[size_t(i)], off);
+            if (off <= bound) continue;  // false for NaN
+            if (firsts[size_t(i)].element == Mismatch().element) firsts[size_t(i)] = {pixel * channels + k, want, bound};
+            differing++;
         }
     });
 
-    CheckResult result{false, count * channels, {}};
+    CheckResult result;
+    result.compared = count * channels;
+    if (scale > 0) result.rel_error = *std::max_element(difference.begin(), difference.end()) / scale;
     const auto at = [&](int64_t element) {
         const Pixel pixel = pixel_at(p, element / channels);
         return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, output[element]);

@@ -37,6 +37,7 @@ void reference(const Tensors &tensors, double *output);
 struct CheckResult {
     bool passed = false;
     int64_t compared = 0;  // output elements
+    double rel_error = 0;  // where one is allowed: the largest difference that was found, as a share of the largest of the compared outputs
     std::string message;   // empty when passed, else the first mismatch and how many elements differ
 };
 
@@ -46,6 +47,7 @@ struct CheckResult {
 // anywhere in the output is a mismatch.
 // On exact tensors without hardswish, values must be equal (0 equals -0). Otherwise they may differ by the bound on rounding
 // that reference.cpp derives.
-CheckResult check_output(const Tensors &tensors, const float *output, double max_macs = 1e9);
+// With a `rel_error` they may differ by that share of the largest of the compared outputs besides (Variant::rel_error()).
+CheckResult check_output(const Tensors &tensors, const float *output, double max_macs = 1e9, double rel_error = 0);
 
 }  // namespace sepal

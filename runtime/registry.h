@@ -56,10 +56,14 @@ struct Variant {
     std::array<Condition, field_count> when = {};
     int when_count = 0;
     int64_t panel = 0;  // output channels in one packed panel of the (pointwise) filter; 0: one panel of all
+    int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (winograd.h); 0 and 1: by the direct one
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
     int64_t code_bytes = 0;  // machine code and constants in the object file
 
+    // The largest difference from the exact result that is to be expected on the problem, as a share of the largest output (before the
+    // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error(). 0 for the direct algorithm.
+    double rel_error(const ConvProblem &problem) const;
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }

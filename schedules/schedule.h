@@ -27,6 +27,8 @@ struct Schedule {
     int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
     int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
+    int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (runtime/winograd.h); 1: the direct one. Above 1
+                        // q_tile, q_strip (of a row) and p_strip (rows) count such tiles, k_strip the panels that are multiplied at a time
     int panel_ahead = 0; // 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
 };
 
@@ -41,6 +43,7 @@ constexpr Knob knobs[] = {
     {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
     {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
     {"ra", "read_ahead", &Schedule::read_ahead}, {"pa", "panel_ahead", &Schedule::panel_ahead},
+    {"wm", "winograd", &Schedule::winograd},
 };
 inline const Knob &knob_of(int Schedule::*member) {
     return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });
@@ -52,6 +55,9 @@ Schedule derive(Schedule set, Operator op, Isa isa, const std::optional<ConvProb
 
 // "kv2 tq14 sq56 sp4": the knobs that are not 0, by their tokens. Equal for equal schedules, different for others.
 std::string knobs_text(const Schedule &schedule, char separator = ' ');
+
+// Whether a schedule is one of Winograd's algorithm, which has stages of its own.
+inline bool is_winograd(const Schedule &s) { return s.winograd > 1; }
 
 // Output channels in one packed panel of the filter: the accumulator tile's width; 0 for depthwise.
 inline int panel(const Schedule &s, Operator op) { return op == Operator::depthwise ? 0 : s.lanes * s.k_vectors; }

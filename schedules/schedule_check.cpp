@@ -1,5 +1,7 @@
 #include "schedule_check.h"
 
+#include "runtime/winograd.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +41,8 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::staging, op == Operator::conv2d || op == Operator::pointwise ? 1 : 0, 2},
                             {&Schedule::k_strip, 0, most_of_an_axis},
                             {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0},
-                            {&Schedule::panel_ahead, depthwise ? 0 : 1, depthwise ? 0 : 2}};
+                            {&Schedule::panel_ahead, depthwise ? 0 : 1, depthwise ? 0 : 2},
+                            {&Schedule::winograd, op == Operator::conv2d ? 1 : 0, op == Operator::conv2d ? 6 : 0}};
     for (const Range &r : ranges)
         if (s.*r.member < r.least || s.*r.member > r.most)
             return fmt::format("knob \"{}\" is {}; allowed for {}: {} to {}", knob_of(r.member).name, s.*r.member, name(op), r.least, r.most);
@@ -65,7 +68,14 @@ int64_t l1_lines_for_pixels(int64_t c) {
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     if (std::string why = out_of_range(s, op); !why.empty()) return why;
     if ((s.lanes & (s.lanes - 1)) != 0) return fmt::format("knob \"lanes\" is {}; allowed: a power of two up to {}", s.lanes, most_lanes);
-    if (s.q_strip % s.q_tile != 0)
+    if (is_winograd(s) && !is_winograd_tile(s.winograd)) return fmt::format("knob \"winograd\" is {}; allowed: 1, 2, 4 and 6", s.winograd);
+    if (is_winograd(s) && s.q_strip * s.p_strip < s.q_tile)
+        return fmt::format("knob \"q_tile\" is {}; allowed with winograd {}: up to the {} tiles of a block, q_strip x p_strip", s.q_tile, s.winograd,
+                           s.q_strip * s.p_strip);
+    if (is_winograd(s) && s.s_unroll != 1) return fmt::format("knob \"s_unroll\" is {}; allowed with winograd {}: 1", s.s_unroll, s.winograd);
+    if (is_winograd(s) && s.k_strip < 1)
+        return fmt::format("knob \"k_strip\" is {}; allowed with winograd {}: 1 or a divisor of the number of panels", s.k_strip, s.winograd);
+    if (!is_winograd(s) && s.q_strip % s.q_tile != 0)
         return fmt::format("knob \"q_strip\" is {}; allowed: a multiple of q_tile, which is {}", s.q_strip, s.q_tile);
     if (s.c_block > 0 && s.c_unroll > 0 && s.c_block % s.c_unroll != 0)
         return fmt::format("knob \"c_block\" is {}; allowed: 0 or a multiple of c_unroll, which is {}", s.c_block, s.c_unroll);
@@ -87,6 +97,11 @@ std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, 
     Schedule s = schedule;
     if (s.c_block >= problem.summed_channels()) s.c_block = 0;
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
+    if (is_winograd(s) && !winograd_takes(problem))
+        return fmt::format("knob \"winograd\" is {}; allowed for the problem: 1, since only a 3 x 3 filter with stride 1, dilation 1 and groups 1 has others", s.winograd);
+    if (const int64_t panel_channels = panel(s, problem.op), panels = is_winograd(s) ? (problem.k + panel_channels - 1) / panel_channels : 1;
+        is_winograd(s) && panels % s.k_strip != 0)
+        return fmt::format("knob \"k_strip\" is {}; allowed with winograd {}: 1 or a divisor of the {} panels", s.k_strip, s.winograd, panels);
     const auto least = least_extent(problem.op);
     if (!least || value(problem, least->field) >= s.*least->knob) return {};
     return fmt::format("knob \"{}\" is {}; allowed: up to {}, the problem's {}", knob_of(least->knob).name, s.*least->knob, value(problem, least->field),

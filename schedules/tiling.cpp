@@ -1,5 +1,6 @@
 #include "schedule.h"
 
+#include "runtime/winograd.h"
 #include "schedule_check.h"
 
 #include <algorithm>
@@ -300,6 +301,40 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
 }
 
+// Blocks of tiles by Winograd's algorithm: q_tile, q_strip and p_strip count tiles. Their transformed input, n^2 values for each channel of
+// a tile, stays in L2 where that holds two register tiles' worth; then one panel of output channels at a time goes through all n^2 products,
+// the next one being fetched meanwhile. Of more channels a block is many tiles, so that each panel comes seldom from beyond L2, and all
+// panels take part in one product after another, whose input stays in L2.
+void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
+    set(s.s_unroll, 1);
+    set(s.staging, 1);
+    if (!problem) {
+        set(s.k_vectors, 2);
+        set(s.q_tile, widest_q_tile(s, Operator::conv2d, isa));
+        set(s.q_strip, 7);
+        set(s.p_strip, ceil_div(s.q_tile, s.q_strip));
+        set(s.k_strip, 1);
+        set(s.panel_ahead, 1);
+        set(s.c_unroll, 1);
+        return;
+    }
+    set(s.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
+    const int64_t c = problem->c, n = winograd_matrices(s.winograd).n, tile_bytes = 4 * c * n * n;
+    const int64_t across = ceil_div(problem->q(), s.winograd), down = ceil_div(problem->p(), s.winograd);
+    const int64_t widest = widest_q_tile(s, Operator::conv2d, isa), two_tiles = 2 * widest, many_tiles = 14 * widest;
+    const bool from_l2 = two_tiles * tile_bytes <= l2_bytes(isa);
+    // At least parallel_tasks blocks of even size.
+    const int64_t most = from_l2 ? two_tiles : many_tiles;
+    const int64_t blocks_across = ceil_div(across, most), columns = ceil_div(across, blocks_across);
+    const int64_t most_rows = std::max<int64_t>(1, std::min(most / columns, blocks_across * problem->n >= parallel_tasks ? down : ceil_div(down, parallel_tasks)));
+    set(s.q_strip, columns);
+    set(s.p_strip, ceil_div(down, ceil_div(down, most_rows)));
+    set(s.q_tile, q_tile_for(s.q_strip * s.p_strip, int(std::min<int64_t>(widest, s.q_strip * s.p_strip))));
+    set(s.k_strip, from_l2 ? 1 : ceil_div(problem->k, s.lanes * s.k_vectors));
+    set(s.panel_ahead, n * n * filter_bytes(*problem) / (winograd_taps * winograd_taps) > l2_bytes(isa) / 2 ? 2 : 1);
+    set(s.c_unroll, c % 2 == 0 ? 2 : 1);
+}
+
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     if (!problem) {
         set(s.q_strip, 2 * s.q_tile);
@@ -371,6 +406,11 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     set(s.lanes, lanes_f32(isa));
     if (op == Operator::depthwise) {
         derive_depthwise(s, isa, problem);
+        return s;
+    }
+    if (op == Operator::conv2d) set(s.winograd, 1);
+    if (is_winograd(s)) {
+        derive_winograd(s, isa, problem);
         return s;
     }
     if (op == Operator::conv2d) derive_conv2d_tile(s, isa, problem);

@@ -79,7 +79,7 @@ std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side)
     if (plan) status = plan->run(input.data(), output.data());
     if (!status.ok()) return status.message;
     if (!output.pattern_intact()) return "memory beside the output was written";
-    return check_output(t, output.data(), 1e6).message;
+    return check_output(t, output.data(), 1e6, variant.rel_error(p)).message;
 }
 
 // Runs `body` in a child; returns what went wrong.

@@ -47,6 +47,8 @@ TEST_CASE("defaults of a problem file", "[problem_file]") {
     CHECK(p.name == "a");
     CHECK(p.key() == "conv2d n1 h8 w9 c6 k4 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc out:none");
     CHECK(parse_one(R"("op": "depthwise", "h": 8, "w": 9, "c": 6, "r": 3, "s": 3)").out_channels() == 6);
+    CHECK(p.max_rel_error == 1e-4);
+    CHECK(parse_one(std::string(conv) + R"(, "max_rel_error": 1e-6)").key() == p.key() + " error:1e-06");
     const ConvProblem pointwise = parse_one(R"("op": "pointwise", "h": 8, "w": 9, "c": 6, "k": 2)");
     CHECK(pointwise.name == "problem0");
     CHECK(pointwise.pad() == Padding{});
@@ -82,6 +84,9 @@ TEST_CASE("a problem written as JSON is read back equal", "[problem_file]") {
 TEST_CASE("fields with a bad value are named, with what was found and what is allowed", "[problem_file]") {
     const BadCase cases[] = {
         {with("h", "-3"), {"problems[0]", "\"a\"", "\"h\"", "-3", "allowed"}},
+        {with("max_rel_error", "-1e-6"), {"problems[0]", "\"max_rel_error\" is -1e-06", "0 to 1"}},
+        {with("max_rel_error", "2"), {"\"max_rel_error\" is 2", "0 to 1"}},
+        {with("max_rel_error", "\"little\""), {"\"max_rel_error\"", "little", "a number"}},
         {with("h", "1.5"), {"\"h\"", "1.5", "integer"}},
         {with("h", "2.0"), {"\"h\"", "2.0", "integer"}},
         {with("h", "\"8\""), {"\"h\"", "is \"8\""}},

@@ -76,6 +76,21 @@ TEST_CASE("select takes the first that is built, runs on the CPU and takes the p
         }
 }
 
+TEST_CASE("select never picks a variant whose error is above the problem's", "[registry]") {
+    ConvProblem p;
+    p.op = Operator::conv2d;
+    p.h = p.w = 28, p.c = p.k = 128, p.r = p.s = 3;
+    const Variant *const free = Registry::builtin().select(p, cpu_up_to(Isa::avx2), 1);
+    REQUIRE(free);
+    CHECK(free->winograd == 4);
+    CHECK(free->rel_error(p) > 3e-6);  // what was measured
+    p.max_rel_error = 3e-6;
+    CHECK_THAT(free->refuses(p), Catch::Contains("has a relative error of 6.8e-06 on 128 channels, the problem allows 3e-06"));
+    const Variant *const exact = Registry::builtin().select(p, cpu_up_to(Isa::avx2), 1);
+    REQUIRE(exact);
+    CHECK(exact->rel_error(p) == 0);
+}
+
 TEST_CASE("variants specialised to a suite take one of its problems", "[registry]") {
     for (const Variant &v : Registry::builtin()) {
         if (!*v.suite) continue;

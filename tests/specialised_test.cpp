@@ -104,6 +104,25 @@ TEST_CASE("depsep of very many channels leaves a strip its room in L2: panels by
     }
 }
 
+TEST_CASE("Winograd tiles of 2, 4 and 6 stay within their error around every edge of tiles, blocks and channels", "[specialised]") {
+    const auto by = [](int m, Schedule s = {}) { return knob(&Schedule::winograd, m, s); };
+    for (int m : {2, 4, 6})
+        for (int64_t w : {m - 1, m + 1, 3 * m}) check(conv2d(w % 5 + m, w, 16, 33, 3, 3), by(m));
+    for (int64_t c : {1, 15, 17}) check(conv2d(9, 13, c, 2 * c + 1, 3, 3), by(4));
+    ConvProblem p = conv2d(11, 17, 20, 4 * 32 - 5, 3, 3);
+    p.n = 2;
+    p.pad_mode = PadMode::explicit_;
+    p.padding = {0, 1, 3, 2};
+    check(p, by(2));
+    // Blocks of several rows that stick out of the image; all panels or two at a time; fetched ahead or not.
+    const Schedule blocks = knob(&Schedule::q_strip, 3, knob(&Schedule::p_strip, 2, knob(&Schedule::q_tile, 5)));
+    check(p, by(4, knob(&Schedule::k_strip, 2, knob(&Schedule::panel_ahead, 2, blocks))));
+    check(p, by(4, knob(&Schedule::k_strip, 1, knob(&Schedule::panel_ahead, 2, blocks))));
+    p.pad_mode = PadMode::valid;
+    check(p, by(6, blocks));
+    check(conv2d(9, 20, 320, 70, 3, 3), by(4));  // its transformed input does not stay in L2
+}
+
 TEST_CASE("few channels are read without a copy, tested at the edges only", "[specialised]") {
     check(strided(conv2d(31, 37, 3, 32, 3, 3), 2));
     check(strided(conv2d(23, 29, 3, 20, 7, 7), 2));

@@ -10,8 +10,8 @@ CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_m
     Status status;
     const std::unique_ptr<Plan> plan = Plan::create(tensors.problem, variant, tensors.weights(), status);
     if (plan) status = plan->run(tensors.input.data(), tensors.output.data());
-    if (!status.ok()) return {false, 0, status.message};
-    return check_output(tensors, tensors.output.data(), max_macs);
+    if (!status.ok()) return {false, 0, 0, status.message};
+    return check_output(tensors, tensors.output.data(), max_macs, variant.rel_error(tensors.problem));
 }
 
 }  // namespace sepal

@@ -122,6 +122,13 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
         for (int64_t groups : {2, 3, 5})
             for (int64_t c : {int64_t(1), int64_t(3), lanes})
                 for (int64_t k : {int64_t(1), lanes + 1}) grid.add(spaces[next++ % 20], groups * c, groups * k, 1, groups);
+    if (variant.winograd > 1) {  // images of several tiles and blocks, around their edges
+        const std::vector<int64_t> cs = {2 * lanes, 2 * lanes + 1, 3 * lanes - 1, 37, 64}, ks = {1, unit - 1, unit, unit + 1};
+        for (int64_t w = 14; w <= 37; w++, next++)
+            grid.add({1 + int64_t(next % 2), 14 + w * 5 % 11, w, 3, 3}, cs[next % cs.size()], ks[next % ks.size()]);
+        for (const Padding &padding : {Padding{0, 0, 0, 0}, Padding{0, 1, 2, 3}, Padding{3, 0, 0, 2}})
+            grid.add({1, 15, 17, 3, 3, 1, 1, 1, 1, PadMode::explicit_, padding}, 2 * lanes, unit);
+    }
     return grid.problems;
 }
 

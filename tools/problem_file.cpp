@@ -27,7 +27,7 @@ constexpr std::string_view set_keys[] = {"problems", "suite", "title", "descript
 constexpr std::string_view problem_keys[] = {
     "name",     "op",  "n",      "h",          "w",     "c",      "k",    "r",        "s",          "stride",
     "dilation", "pad", "groups", "multiplier", "dtype", "layout", "bias", "mid_bias", "activation", "mid_activation",
-    "published", "occurs"};
+    "max_rel_error", "published", "occurs"};
 constexpr int64_t most_occurrences = 1000000;
 
 template<typename Keys>
@@ -88,6 +88,13 @@ public:
     }
     void optional_integer(const char *field, int64_t &to) const {
         if (has(field)) to = integer(field);
+    }
+
+    void optional_number(const char *field, double &to) const {
+        if (const json *value = find(field)) {
+            if (!value->is_number()) fail(field, *value, "a number");
+            to = value->get<double>();
+        }
     }
 
     // n or [height, width]
@@ -185,6 +192,7 @@ ConvProblem read_problem(const json &object, const std::string &file_label, size
     reader.optional_bool("bias", p.out.bias);
     reader.optional_bool("mid_bias", p.mid.bias);
     reader.optional_named("activation", p.out.activation, activation_from_name, activation_names());
+    reader.optional_number("max_rel_error", p.max_rel_error);
     reader.optional_named("mid_activation", p.mid.activation, activation_from_name, activation_names());
     if (reader.has("occurs")) occurs = reader.integer_from_to("occurs", 1, most_occurrences);
     if (std::string why = p.validate(); !why.empty()) reader.fail(why);
@@ -265,6 +273,7 @@ std::string to_json(const ConvProblem &p) {
     }
     o["bias"] = p.out.bias;
     o["activation"] = name(p.out.activation);
+    if (p.max_rel_error != ConvProblem().max_rel_error) o["max_rel_error"] = p.max_rel_error;
     return o.dump();
 }
 

@@ -3,9 +3,7 @@
 using namespace Halide;
 
 namespace sepal {
-namespace {
 
-// `sum` accumulates over `channel` (the innermost of its reduction) in registers at `at`.
 void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLevel &at, const Schedule &knobs) {
     sum.compute_at(at)
         .bound_extent(st.k, knobs.lanes * knobs.k_vectors)
@@ -33,8 +31,6 @@ void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLeve
         value.compute_at(sum, st.x).unroll(value.args()[0]);
     }
 }
-
-}  // namespace
 
 std::optional<Var> split_panels(ConvStages &st, const OutputLoops &loops, const Var &in_panel, const Schedule &knobs) {
     st.output.split(st.k, loops.panel, in_panel, knobs.lanes * knobs.k_vectors, TailStrategy::GuardWithIf);

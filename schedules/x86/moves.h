@@ -29,6 +29,10 @@ std::optional<Halide::Var> split_panels(ConvStages &stages, const OutputLoops &l
 // channels and pixels works.
 OutputLoops tile_rows(ConvStages &stages, const Schedule &knobs);
 
+// Keeps a tile of k_vectors x q_tile accumulators of `sum`, a Func like stages.acc, in registers at `at` while it sums over `channel`, the
+// innermost of its reduction.
+void register_tile(ConvStages &stages, Halide::Func sum, const Halide::RVar &channel, const Halide::LoopLevel &at, const Schedule &knobs);
+
 // Keeps a tile of k_vectors x q_tile accumulators of stages.acc in registers while it sums over the channels (and taps): for
 // each, the filter's vectors are loaded once, each input value is broadcast once, and every pair is multiplied. With an s_unroll
 // the taps of a filter row are taken together, so that an input value is broadcast once for all of them. With a

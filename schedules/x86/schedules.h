@@ -8,6 +8,7 @@
 namespace sepal {
 
 void schedule_conv2d_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+void schedule_winograd_x86(WinogradStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_depthwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_pointwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_depsep_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);

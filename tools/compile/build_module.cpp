@@ -41,7 +41,7 @@ Target kernel_target(Isa isa) { return Target(std::string(halide_target(isa))).w
 
 Module build_module(const KernelSpec &spec, const Target &target) {
     const GeneratorContext context(target, autoscheduler_for(spec.scheduler));
-    auto generator = Internal::GeneratorRegistry::create(std::string(name(spec.op)), context);
+    auto generator = Internal::GeneratorRegistry::create(spec.winograd > 1 ? "winograd" : std::string(name(spec.op)), context);
     for (const auto &[param, value] : spec.generator_params) generator->set_generatorparam_value(param, value);
     return generator->build_module(spec.name);
 }

@@ -90,6 +90,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.panel = kept.panel;
+    v.winograd = kept.winograd;
     if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));

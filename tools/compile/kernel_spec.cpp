@@ -70,6 +70,7 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
     if (hand) {
         spec.panel = panel(full, op);
+        spec.winograd = full.winograd;
         for (const Knob &knob : knobs) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
         spec.generator_params["panel"] = std::to_string(spec.panel);
         if (const auto least = least_extent(op)) spec.when.push_back({least->field, Condition::Relation::at_least, full.*least->knob});
@@ -272,7 +273,7 @@ std::string to_json(const KernelSpec &spec) {
     for (const auto &[token, value] : spec.knobs) knob_list.push_back({{"knob", token}, {"value", value}});
     return json{{"name", spec.name}, {"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)},
                 {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"suite", spec.suite},
-                {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when}, {"panel", spec.panel}, {"generator_params", spec.generator_params}}
+                {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when}, {"panel", spec.panel}, {"winograd", spec.winograd}, {"generator_params", spec.generator_params}}
                .dump(1) + "\n";
 }
 
@@ -293,6 +294,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
                              c.at("at_least").get<bool>() ? Condition::Relation::at_least : Condition::Relation::equal,
                              c.at("value").get<int64_t>()});
     spec.panel = j.at("panel");
+    spec.winograd = j.at("winograd");
     spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();
     return spec;
 }

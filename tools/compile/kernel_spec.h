@@ -29,6 +29,7 @@ struct KernelSpec {
     std::vector<std::pair<std::string, int64_t>> knobs;   // tokens and values, as the row sets them
     std::vector<Condition> when;
     int panel = 0;
+    int winograd = 0;                                     // Variant::winograd
     std::map<std::string, std::string> generator_params;  // of generators/conv_generator.h
 };
 

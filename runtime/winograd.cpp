@@ -1,0 +1,98 @@
+#include "winograd.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace sepal {
+namespace {
+
+struct Algorithm {
+    int m;
+    std::vector<double> points;
+    double error_of_a_channel;  // winograd_rel_error() of one channel
+};
+
+const std::vector<Algorithm> &algorithms() {
+    static const std::vector<Algorithm> all = {
+        {2, {0, 1, -1}, 1e-7}, {4, {0, 1, -1, 0.5, -2}, 6e-7}, {6, {0, 1, -1, 2, -2, 0.5, -0.5}, 3e-6}};
+    return all;
+}
+
+const Algorithm &algorithm(int m) {
+    return *std::find_if(algorithms().begin(), algorithms().end(), [&](const Algorithm &a) { return a.m == m; });
+}
+
+WinogradMatrices make_matrices(const Algorithm &algorithm) {
+    const std::vector<double> &x = algorithm.points;
+    WinogradMatrices w;
+    w.m = algorithm.m;
+    w.n = w.m + winograd_taps - 1;
+    const auto n = size_t(w.n), m = size_t(w.m), taps = size_t(winograd_taps);
+    w.a_t.assign(m * n, 0);
+    w.g.assign(n * taps, 0);
+    w.b_t.assign(n * n, 0);
+    for (size_t i = 0; i < n; i++) {
+        const bool infinity = i + 1 == n;
+        double f = 1;
+        std::vector<double> product = {1};  // coefficients, the constant first
+        for (size_t j = 0; j + 1 < n; j++) {
+            if (j == i) continue;
+            if (!infinity) f *= x[i] - x[j];
+            product.push_back(0);
+            for (size_t degree = product.size() - 1; degree > 0; degree--) product[degree] = product[degree - 1] - x[j] * product[degree];
+            product[0] *= -x[j];
+        }
+        std::copy(product.begin(), product.end(), w.b_t.begin() + int64_t(i * n));
+        for (size_t j = 0; j < m; j++) w.a_t[j * n + i] = infinity ? double(j + 1 == m) : std::pow(x[i], double(j));
+        for (size_t j = 0; j < taps; j++) w.g[i * taps + j] = infinity ? double(j + 1 == taps) : std::pow(x[i], double(j)) / f;
+    }
+    return w;
+}
+
+}  // namespace
+
+bool is_winograd_tile(int m) {
+    return std::any_of(algorithms().begin(), algorithms().end(), [&](const Algorithm &a) { return a.m == m; });
+}
+
+bool winograd_takes(const ConvProblem &p) {
+    return p.op == Operator::conv2d && p.r == winograd_taps && p.s == winograd_taps && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
+           p.dilation_w == 1 && p.groups == 1;
+}
+
+const WinogradMatrices &winograd_matrices(int m) {
+    static const std::map<int, WinogradMatrices> all = [] {
+        std::map<int, WinogradMatrices> made;
+        for (const Algorithm &a : algorithms()) made[a.m] = make_matrices(a);
+        return made;
+    }();
+    return all.at(m);
+}
+
+int64_t winograd_filter_elements(int m, int64_t k, int64_t c, int64_t panel) {
+    const int64_t n = winograd_matrices(m).n;
+    return n * n * ((k + panel - 1) / panel) * c * panel;
+}
+
+void transform_winograd_filter(int m, const float *filter, int64_t k, int64_t c, int64_t panel, float *to) {
+    const WinogradMatrices &w = winograd_matrices(m);
+    const int64_t n = w.n, taps = winograd_taps;
+    std::fill(to, to + winograd_filter_elements(m, k, c, panel), 0.0f);
+    for (int64_t ki = 0; ki < k; ki++)
+        for (int64_t ci = 0; ci < c; ci++)
+            for (int64_t i = 0; i < n; i++) {
+                double row[winograd_taps] = {};  // of G g^T: over the columns of the filter, for each of its rows
+                for (int64_t r = 0; r < taps; r++)
+                    for (int64_t s = 0; s < taps; s++) row[r] += w.g[size_t(i * taps + s)] * double(filter[((ki * taps + r) * taps + s) * c + ci]);
+                for (int64_t j = 0; j < n; j++) {
+                    double sum = 0;
+                    for (int64_t r = 0; r < taps; r++) sum += w.g[size_t(j * taps + r)] * row[r];
+                    to[(((ki / panel * n + i) * n + j) * c + ci) * panel + ki % panel] = float(sum);
+                }
+            }
+}
+
+double winograd_rel_error(int m, int64_t c) { return algorithm(m).error_of_a_channel * std::sqrt(double(std::max<int64_t>(c, 16))); }
+
+}  // namespace sepal
