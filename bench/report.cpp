@@ -83,7 +83,7 @@ Json to_json(const Result &r) {
     j["times_best_peer"] = r.times_best_peer > 0 ? timed_number(r, r.times_best_peer) : Json(nullptr);
     j["peer_version"] = c.peer && !r.peer_version.empty() ? Json(r.peer_version) : Json(nullptr);
     j["peer_configuration"] = c.peer && !r.peer_configuration.empty() ? Json(r.peer_configuration) : Json(nullptr);
-    j["winograd"] = c.peer ? Json(r.winograd) : Json(nullptr);
+    j["winograd"] = c.peer || r.winograd ? Json(r.winograd) : Json(nullptr);
     j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
     j["compile_seconds"] = c.compile_seconds > 0 ? Json(c.compile_seconds) : Json(nullptr);
     j["occurs"] = c.occurs > 0 ? Json(c.occurs) : Json(nullptr);

@@ -48,9 +48,10 @@ std::string capacity_text(int64_t bytes) {
 
 std::string rate(const Rate &r) { return r.gbps > 0 ? number(r.gbps) : "-"; }
 
-// " (1.42 x Sepal) 3.2.0, nhwc: brgconv:avx512_core" behind the name of a peer.
-std::string peer_text(const Result &r) {
-    if (!r.candidate.peer || !r.timed()) return {};
+// " (1.42 x Sepal) 3.2.0, nhwc: brgconv:avx512_core" behind the name of a peer; the error of a kernel by Winograd's method.
+std::string after_name(const Result &r) {
+    if (!r.timed()) return {};
+    if (!r.candidate.peer) return r.winograd ? fmt::format(" (Winograd, relative error {:.1e})", r.relative_error) : "";
     std::string text = r.times_best_sepal > 0 ? fmt::format(" ({:.2f} x Sepal)", r.times_best_sepal) : "";
     text += fmt::format(" {}, {}", r.peer_version, r.peer_configuration);
     if (r.winograd) text += r.relative_error > 0 ? fmt::format(", Winograd, relative error {:.1e}", r.relative_error) : ", may use Winograd";
@@ -64,7 +65,7 @@ std::string line(const Result &r) {
     return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct),
                        number(r.problems_per_s()), number(r.gflops()), number(r.gbps()), fmt::format("{:.1f}", r.pct_fma_peak()),
                        roof ? fmt::format("{:.1f}", r.pct_roofline()) : "-", roof ? r.bound : "-", number(r.times_copy()),
-                       number(r.speedup), verdict, r.candidate.name + peer_text(r));
+                       number(r.speedup), verdict, r.candidate.name + after_name(r));
 }
 
 // Sepal's fastest kernel against the fastest peer, and against the fastest one without Winograd's method where that is another.

@@ -46,9 +46,12 @@ void check(const Variant &variant, const std::vector<ConvProblem> &problems, con
         return;
     }
     int64_t failures = 0, compared = 0;
+    double error = 0, allowed = 0;
     for (const ConvProblem &p : problems) {
         const CheckResult result = check_variant(variant, tensors_for(p), o.full ? std::numeric_limits<double>::infinity() : 1e9);
         compared += result.compared;
+        error = std::max(error, result.rel_error);
+        allowed = std::max(allowed, variant.rel_error(p));
         if (result.passed) continue;
         failures++;
         fmt::print("FAIL  {} on {} ({}): {}\n      {}\n", variant.name, p.name, p.key(), result.message,
@@ -57,8 +60,9 @@ void check(const Variant &variant, const std::vector<ConvProblem> &problems, con
     counts.problems += int64_t(problems.size());
     counts.compared += compared;
     failures ? counts.failed++ : counts.passed++;
-    fmt::print("{}  {}: {} of {} problems, {} outputs compared\n", failures ? "FAIL" : "pass", variant.name,
-               int64_t(problems.size()) - failures, problems.size(), compared);
+    fmt::print("{}  {}: {} of {} problems, {} outputs compared{}\n", failures ? "FAIL" : "pass", variant.name,
+               int64_t(problems.size()) - failures, problems.size(), compared,
+               allowed > 0 ? fmt::format(", relative error up to {:.2g}, expected up to {:.2g}", error, allowed) : "");
     std::fflush(stdout);
 }
 

@@ -173,6 +173,8 @@ def all_rows(rows):
             if i == 0 or (r["provider"], r["variant"]) != (group[i - 1]["provider"], group[i - 1]["variant"]):
                 names = [r["variant"]] if len(r.get("kernels") or []) < 2 else [r["variant"] + ":"] + r["kernels"]
                 note = f", compiled in process in {number(r['compile_seconds'], 2)} s" if r.get("compile_seconds") else ""
+                if not is_peer(r) and r.get("winograd"):
+                    note += f", by Winograd's algorithm, relative error {r['relative_error'] or 0:.1e}"
                 if is_peer(r):
                     details = [r[key] for key in ("peer_version", "peer_configuration") if r.get(key)]
                     if r.get("winograd"):
