@@ -26,7 +26,7 @@ struct Entry {
     const Candidate *candidate = nullptr;
     Executable executable;    // of a kernel of Sepal's
     Peer::Prepared prepared;  // of a peer's
-    double relative_error = 0;
+    double relative_error = 0;  // as in Result
     std::string check, message;  // as in Result; empty while it is not known
     double run_seconds = 0;      // of a trial
     int64_t batch = 1;

@@ -114,7 +114,7 @@ TEST_CASE("Winograd tiles of 2, 4 and 6 stay within their error around every edg
     p.pad_mode = PadMode::explicit_;
     p.padding = {0, 1, 3, 2};
     check(p, by(2));
-    // Blocks of several rows that stick out of the image; all panels or two at a time; fetched ahead or not.
+    // Blocks of several rows that stick out of the image; panels fetched ahead, two or one at a time; and not fetched.
     const Schedule blocks = knob(&Schedule::q_strip, 3, knob(&Schedule::p_strip, 2, knob(&Schedule::q_tile, 5)));
     check(p, by(4, knob(&Schedule::k_strip, 2, knob(&Schedule::panel_ahead, 2, blocks))));
     check(p, by(4, knob(&Schedule::k_strip, 1, knob(&Schedule::panel_ahead, 2, blocks))));
