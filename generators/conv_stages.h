@@ -41,6 +41,7 @@ struct WinogradStages : ConvStages {
     Halide::Var i{"i"}, j{"j"}, bx{"bx"}, by{"by"}, tx{"tx"}, ty{"ty"}, column{"column"}, row{"row"};
     int tile = 0, points = 0;
 
+    Halide::Parameter input;         // what `padded` puts zeros around
     Halide::Func half_transformed;  // (c, i, j, x, bx, by, n): B^T d
     Halide::Func transformed;       // (c, x, i, j, bx, by, n): B^T d B
     Halide::Func products;          // like acc

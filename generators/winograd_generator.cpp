@@ -25,6 +25,7 @@ public:
         dense(output, {k, 1, q, p, at_run_time});
         st.tile = m;
         st.points = points;
+        st.input = Func(input).value().as<Halide::Internal::Call>()->param;
         st.channels = fixed_or(c, input.dim(0).extent());
         st.padded = pad(input, 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
         const Geometry taps = geometry(geo);
@@ -70,11 +71,10 @@ public:
     void hand_over(const Schedule &knobs) {
         schedule_winograd_x86(winograd_stages, knobs, get_target());
         if (knobs.panel_ahead < 2 || c == at_run_time) return;
-        // One panel at a time goes through the filter from its start to its end; several take turns at each product.
+        // A panel goes through its part of the filter from start to end: run by run of the channels of a product.
         const int run = times(panel, c), points = winograd_stages.points, tiles = (knobs.q_strip * knobs.p_strip + knobs.q_tile - 1) / knobs.q_tile;
-        PanelAhead::Where where{"sum$x", knobs.k_strip == 1 ? ".j" : ".panel", "filter", knobs.k_strip == 1 ? run : points * points * run, run,
-                                PanelAhead::lines_for(run, tiles, c / knobs.c_unroll)};
-        where.after_last = knobs.k_strip == 1 ? points * run : run;
+        PanelAhead::Where where{"sum$x", ".j", "filter", run, run, PanelAhead::lines_for(run, tiles, c / knobs.c_unroll)};
+        where.after_last = points * run;
         get_pipeline().add_custom_lowering_pass(new PanelAhead(where));
     }
 

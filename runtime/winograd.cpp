@@ -15,7 +15,9 @@ struct Algorithm {
 
 const std::vector<Algorithm> &algorithms() {
     static const std::vector<Algorithm> all = {
-        {2, {0, 1, -1}, 1e-7}, {4, {0, 1, -1, 0.5, -2}, 6e-7}, {6, {0, 1, -1, 2, -2, 0.5, -0.5}, 3e-6}};
+        {2, {0, 1, -1}, 1e-7},
+        {4, {0, std::sqrt(0.5), -std::sqrt(0.5), std::sqrt(2.0), -std::sqrt(2.0)}, 6e-7},
+        {6, {0, 1, -1, 2, -2, 0.5, -0.5}, 3e-6}};
     return all;
 }
 
@@ -43,8 +45,9 @@ WinogradMatrices make_matrices(const Algorithm &algorithm) {
             for (size_t degree = product.size() - 1; degree > 0; degree--) product[degree] = product[degree - 1] - x[j] * product[degree];
             product[0] *= -x[j];
         }
-        std::copy(product.begin(), product.end(), w.b_t.begin() + int64_t(i * n));
-        for (size_t j = 0; j < m; j++) w.a_t[j * n + i] = infinity ? double(j + 1 == m) : std::pow(x[i], double(j));
+        // As the f32 that kernels multiply by, so that coefficients that differ by this computation's rounding only are equal.
+        for (size_t j = 0; j < product.size(); j++) w.b_t[i * n + j] = double(float(product[j]));
+        for (size_t j = 0; j < m; j++) w.a_t[j * n + i] = infinity ? double(j + 1 == m) : double(float(std::pow(x[i], double(j))));
         for (size_t j = 0; j < taps; j++) w.g[i * taps + j] = infinity ? double(j + 1 == taps) : std::pow(x[i], double(j)) / f;
     }
     return w;

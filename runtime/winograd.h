@@ -13,7 +13,8 @@
 
 namespace sepal {
 
-constexpr int winograd_taps = 3;  // of a filter, in each direction
+constexpr int winograd_taps = 3;                // of a filter, in each direction
+constexpr int winograd_tiles[] = {2, 4, 6};     // m of the algorithms that there are
 
 // Whether it can compute the problem: a conv2d with a 3 x 3 filter, stride 1, dilation 1 and one group.
 bool winograd_takes(const ConvProblem &problem);

@@ -1,6 +1,7 @@
-// The model behind SearchSpace: predict().
+#include "cost_model.h"
+
+#include "runtime/winograd.h"
 #include "schedule_check.h"
-#include "search_space.h"
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,7 @@ constexpr double copy_bytes_per_cycle = 16;   // of a padded copy, whose rows ar
 constexpr double tile_cycles = 12;            // of starting a tile: addresses, bias, the branch mispredicted at its end
 constexpr double tap_cycles = 3;              // of starting the loop over channels for one more tap
 constexpr double strip_cycles = 100;
+constexpr double transform_cycles = 4, restore_cycles = 3;  // of each of a tile's n^2 values by Winograd's algorithm, for a vector of channels
 constexpr double task_cycles = 2000;          // of handing a task to a thread
 constexpr double usable = 0.75;               // of a cache: the rest is for what is not counted
 constexpr double not_overlapped = 0.25;       // of the lesser resources
@@ -208,6 +210,33 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     return share(d, double(p.n) * ceil_div(rows, s.p_strip) * panel_strips(s, k), double(p.n) * rows, budget);
 }
 
+// conv2d by Winograd's algorithm: blocks of q_strip x p_strip tiles, n^2 products of each block with each panel.
+Prediction predict_winograd(const Schedule &s, const ConvProblem &p, Isa isa, const CoreBudget &budget) {
+    const double m = s.winograd, q = double(p.q()), rows = double(p.p()), c = double(p.c), k = double(p.k);
+    const double points = std::pow(double(winograd_matrices(s.winograd).n), 2), tiles = double(s.q_strip) * s.p_strip;
+    if (s.q_tile > tiles) return {0, "a tile wider than its block"};
+    if ((s.q_strip - 1) * m >= q || (s.p_strip - 1) * m >= rows) return {0, "blocks larger than the image"};
+    if (registers_needed(s, p.op, isa) > vector_registers(isa)) return {0, "more accumulators than registers"};
+    if (s.k_vectors > ceil_div(k, s.lanes)) return {0, "a panel wider than the output channels"};
+    if (std::fmod(c, s.c_unroll) != 0) return {0, "channels that are not whole unrolled steps"};
+    if (s.k_vectors * s.q_tile * s.c_unroll > longest_body) return {0, "too long a body"};
+    const double blocks = double(p.n) * ceil_div(q, s.q_strip * m) * ceil_div(rows, s.p_strip * m);
+    const double panel_channels = double(s.lanes) * s.k_vectors, panels = ceil_div(k, panel_channels), products = blocks * panels * points;
+    const double l2 = usable * double(budget.l2_bytes);
+    Demand d;
+    d.core = products * ceil_div(tiles, s.q_tile) * (c * step_cycles(s, {}, isa) + tile_cycles + 2.0 * s.k_vectors * s.q_tile);
+    d.core += blocks * tiles * points * (transform_cycles * ceil_div(c, s.lanes) + restore_cycles * ceil_div(k, s.lanes));
+    // A product reads its plane of the transformed block, a panel all of them; both take turns with the panel's part of the filter.
+    const double plane = 4 * tiles * c, run = 4 * c * panel_channels, filter = points * run * panels;
+    d.read(products * plane, false, points * plane <= l2);
+    d.read(products * run, false, filter <= l2 / 2);
+    d.read(2 * products * 4 * tiles * panel_channels, false, true);
+    d.far_bytes += 4 * double(p.input_elements());
+    d.core += blocks * strip_cycles;
+    const double strips = panel_strips(s, k);
+    return share(d, blocks * strips, blocks * panels, budget);
+}
+
 }  // namespace
 
 Prediction predict(const Schedule &s, const ConvProblem &problem, Isa isa, const CoreBudget &budget) {
@@ -216,6 +245,8 @@ Prediction predict(const Schedule &s, const ConvProblem &problem, Isa isa, const
         return problem.c < s.lanes ? Prediction{0, "fewer channels than a vector has lanes"} : predict_depthwise(s, problem, isa, budget);
     case Operator::pointwise: return predict_pointwise(s, problem, isa, budget);
     case Operator::conv2d:
+        if (is_winograd(s)) return predict_winograd(s, problem, isa, budget);
+        break;
     case Operator::depsep: break;
     }
     return predict_strips(s, problem, isa, budget);

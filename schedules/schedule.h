@@ -28,7 +28,7 @@ struct Schedule {
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
     int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
     int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (runtime/winograd.h); 1: the direct one. Above 1
-                        // q_tile, q_strip (of a row) and p_strip (rows) count such tiles, k_strip the panels that are multiplied at a time
+                        // q_tile, q_strip (of a row) and p_strip (rows) count such tiles; with a k_strip, which is 1, tasks share a block of them
     int panel_ahead = 0; // 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
 };
 

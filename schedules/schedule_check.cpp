@@ -73,8 +73,7 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
         return fmt::format("knob \"q_tile\" is {}; allowed with winograd {}: up to the {} tiles of a block, q_strip x p_strip", s.q_tile, s.winograd,
                            s.q_strip * s.p_strip);
     if (is_winograd(s) && s.s_unroll != 1) return fmt::format("knob \"s_unroll\" is {}; allowed with winograd {}: 1", s.s_unroll, s.winograd);
-    if (is_winograd(s) && s.k_strip < 1)
-        return fmt::format("knob \"k_strip\" is {}; allowed with winograd {}: 1 or a divisor of the number of panels", s.k_strip, s.winograd);
+    if (is_winograd(s) && s.k_strip > 1) return fmt::format("knob \"k_strip\" is {}; allowed with winograd {}: 0 and 1", s.k_strip, s.winograd);
     if (!is_winograd(s) && s.q_strip % s.q_tile != 0)
         return fmt::format("knob \"q_strip\" is {}; allowed: a multiple of q_tile, which is {}", s.q_strip, s.q_tile);
     if (s.c_block > 0 && s.c_unroll > 0 && s.c_block % s.c_unroll != 0)
@@ -99,9 +98,6 @@ std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, 
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
     if (is_winograd(s) && !winograd_takes(problem))
         return fmt::format("knob \"winograd\" is {}; allowed for the problem: 1, since only a 3 x 3 filter with stride 1, dilation 1 and groups 1 has others", s.winograd);
-    if (const int64_t panel_channels = panel(s, problem.op), panels = is_winograd(s) ? (problem.k + panel_channels - 1) / panel_channels : 1;
-        is_winograd(s) && panels % s.k_strip != 0)
-        return fmt::format("knob \"k_strip\" is {}; allowed with winograd {}: 1 or a divisor of the {} panels", s.k_strip, s.winograd, panels);
     const auto least = least_extent(problem.op);
     if (!least || value(problem, least->field) >= s.*least->knob) return {};
     return fmt::format("knob \"{}\" is {}; allowed: up to {}, the problem's {}", knob_of(least->knob).name, s.*least->knob, value(problem, least->field),

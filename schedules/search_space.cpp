@@ -1,5 +1,7 @@
 #include "search_space.h"
 
+#include "runtime/winograd.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
@@ -41,7 +43,7 @@ std::vector<int> block_values(int64_t channels) {
     return values;
 }
 
-std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
+std::vector<Axis> direct_axes(const ConvProblem &p, Isa isa) {
     const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.pixels() : p.q();
     if (p.op == Operator::depthwise)
         return {{knob_of(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
@@ -69,23 +71,46 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     return axes;
 }
 
+// Empty where no algorithm with larger tiles is exact enough for the problem.
+std::vector<Axis> winograd_axes(const ConvProblem &p, Isa isa) {
+    std::vector<int> tiles;
+    for (int m : winograd_tiles)
+        if (winograd_takes(p) && winograd_rel_error(m, p.c) <= p.max_rel_error) tiles.push_back(m);
+    if (tiles.empty()) return {};
+    const auto count = [&](int64_t extent) { return ladder((extent + tiles.front() - 1) / tiles.front()); };
+    return {{knob_of(&Schedule::lanes), false, lane_values(p.k, isa), true},
+            {knob_of(&Schedule::k_vectors), false, up_to(std::min<int64_t>(4, (p.k + 3) / 4)), true},
+            {knob_of(&Schedule::q_tile), false, up_to(vector_registers(isa) - 3), true},
+            {knob_of(&Schedule::q_strip), false, count(p.q()), true},
+            {knob_of(&Schedule::p_strip), false, count(p.p()), true},
+            {knob_of(&Schedule::c_unroll), false, {1, 2, 4}, true},
+            {knob_of(&Schedule::panel_ahead), false, {1, 2}, true},
+            {knob_of(&Schedule::winograd), false, tiles, true}};
+}
+
 }  // namespace
 
-SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &budget)
-    : problem_(problem), isa_(isa), budget_(budget), axes_(axes_of(problem, isa)) {
-    hand_ = complete(derive({}, problem.op, isa, problem));
-    std::vector<size_t> place(axes_.size(), 0);
-    for (size_t axis = 0; axis < axes_.size();) {  // counts through the grid, the first axis quickest
-        if (axis == 0) {
-            points_++;
-            add(place, ranked_);
-        }
-        if (++place[axis] < axes_[axis].values.size()) {
-            axis = 0;
-        } else {
-            place[axis++] = 0;
+SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &budget) : problem_(problem), isa_(isa), budget_(budget) {
+    for (const std::vector<Axis> &axes : {direct_axes(problem, isa), winograd_axes(problem, isa)}) {
+        if (axes.empty()) continue;
+        axes_.insert(axes_.end(), axes.begin(), axes.end());
+        Schedule base;
+        if (problem.op == Operator::conv2d) base.winograd = axes.front().winograd ? axes.back().values.front() : 1;
+        grids_.push_back({derive(base, problem.op, isa, problem), axes});
+        std::vector<size_t> place(axes.size(), 0);
+        for (size_t axis = 0; axis < axes.size();) {  // counts through the grid, the first axis quickest
+            if (axis == 0) {
+                points_++;
+                add(grids_.back(), place, ranked_);
+            }
+            if (++place[axis] < axes[axis].values.size()) {
+                axis = 0;
+            } else {
+                place[axis++] = 0;
+            }
         }
     }
+    hand_ = complete(derive({}, problem.op, isa, problem));
     std::vector<std::pair<std::string, RankedSchedule>> keyed;
     for (const RankedSchedule &r : ranked_) keyed.emplace_back(key(r.schedule), r);
     std::sort(keyed.begin(), keyed.end(), [](const auto &a, const auto &b) {
@@ -96,10 +121,10 @@ SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &
         if (i == 0 || keyed[i].first != keyed[i - 1].first) ranked_.push_back(keyed[i].second);
 }
 
-void SearchSpace::add(const std::vector<size_t> &place, std::vector<RankedSchedule> &to) const {
-    Schedule s = hand_;
-    for (size_t i = 0; i < axes_.size(); i++) {
-        const Axis &axis = axes_[i];
+void SearchSpace::add(const Grid &grid, const std::vector<size_t> &place, std::vector<RankedSchedule> &to) const {
+    Schedule s = grid.base;
+    for (size_t i = 0; i < grid.axes.size(); i++) {
+        const Axis &axis = grid.axes[i];
         int value = axis.values[place[i]];
         if (axis.in_q_tiles) {  // a strip that would stick out of the row is the whole row
             const int64_t row = problem_.op == Operator::pointwise ? problem_.pixels() : problem_.q();
@@ -113,8 +138,11 @@ void SearchSpace::add(const std::vector<size_t> &place, std::vector<RankedSchedu
 
 std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) const {
     const std::string itself = point(schedule);
+    const auto grid = std::find_if(grids_.begin(), grids_.end(), [&](const Grid &g) { return g.axes.front().is_for(schedule); });
+    if (grid == grids_.end()) return {};
+    const std::vector<Axis> &axes = grid->axes;
     std::vector<size_t> home;
-    for (const Axis &axis : axes_) {
+    for (const Axis &axis : axes) {
         const int value = axis.value(schedule);
         const auto nearest = std::min_element(axis.values.begin(), axis.values.end(),
                                               [&](int a, int b) { return std::abs(a - value) < std::abs(b - value); });
@@ -123,19 +151,19 @@ std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) co
     std::vector<RankedSchedule> out;
     const auto move = [&](std::vector<size_t> &place, size_t axis, int by) {
         const int64_t to = int64_t(place[axis]) + by;
-        if (to < 0 || to >= int64_t(axes_[axis].values.size())) return false;
+        if (to < 0 || to >= int64_t(axes[axis].values.size())) return false;
         place[axis] = size_t(to);
         return true;
     };
-    for (size_t i = 0; i < axes_.size(); i++)
+    for (size_t i = 0; i < axes.size(); i++)
         for (int by : {-1, 1, -2, 2}) {
             std::vector<size_t> place = home;
             if (!move(place, i, by)) continue;
-            add(place, out);
+            add(*grid, place, out);
             if (std::abs(by) != 1) continue;
-            for (size_t j = i + 1; j < axes_.size(); j++)
+            for (size_t j = i + 1; j < axes.size(); j++)
                 for (int also : {-1, 1})
-                    if (std::vector<size_t> both = place; move(both, j, also)) add(both, out);
+                    if (std::vector<size_t> both = place; move(both, j, also)) add(*grid, both, out);
         }
     // Strips longer than a row are all the whole row.
     out.erase(std::remove_if(out.begin(), out.end(), [&](const RankedSchedule &r) { return point(r.schedule) == itself; }), out.end());
@@ -144,7 +172,9 @@ std::vector<RankedSchedule> SearchSpace::neighbours(const Schedule &schedule) co
 
 Schedule SearchSpace::complete(const Schedule &schedule) const {
     Schedule s;
+    if (problem_.op == Operator::conv2d) s.winograd = 1;
     for (const Axis &axis : axes_) {
+        if (!axis.is_for(schedule)) continue;
         s.*axis.knob.member = schedule.*axis.knob.member;
         // Of the two spellings of "all channels in one block", the one that derive() does not replace.
         if (axis.knob.member == &Schedule::c_block && s.c_block == 0) s.c_block = axis.values.back();
@@ -154,7 +184,8 @@ Schedule SearchSpace::complete(const Schedule &schedule) const {
 
 std::string SearchSpace::point(const Schedule &schedule) const {
     Schedule s;
-    for (const Axis &axis : axes_) s.*axis.knob.member = schedule.*axis.knob.member;
+    for (const Axis &axis : axes_)
+        if (axis.is_for(schedule)) s.*axis.knob.member = schedule.*axis.knob.member;
     return key(s);
 }
 

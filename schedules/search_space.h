@@ -2,42 +2,23 @@
 // Halide. What the model is unsure of, measurements decide (tools/tuning/search.h).
 #pragma once
 
-#include "schedule.h"
+#include "cost_model.h"
 
 #include <string>
 #include <vector>
 
 namespace sepal {
 
-// What the model has to know of the machine that the kernel runs on.
-struct CoreBudget {
-    int64_t l1_bytes = 32 << 10;  // of data cache, of one core
-    int64_t l2_bytes = 1 << 20;
-    int threads = 1;              // that the kernel runs on
-};
-
-struct Prediction {
-    double cycles = 0;          // of the slowest thread, for the whole problem; for comparing candidates, not for reports
-    const char *pruned = nullptr;  // why it is not worth compiling, one phrase; null when it is, and only then are `cycles` set
-};
-
-// The model. The kernel takes as long as its most loaded resource, and a quarter of what it asks of the others, since they do not
-// overlap perfectly. The resources: multiply-add units, load ports, the front end and the latency of an accumulator's chain, for
-// each step of the accumulator tile; bytes from L2 into L1 and from beyond L2, by which of filter panel, strip of input (or
-// depthwise half) and partial sums stay in which cache; then what a strip costs besides (halo and padding computed or copied
-// again, tiles and strips that stick out, starting a task), and idle threads at the end.
-// Pruned without a prediction: tiles that do not fit in the registers or in the image, strips that do not fit in L2, fewer tasks
-// than threads where the problem has enough, and bodies of loops too long to be worth compiling.
-// `s` is complete and for a valid problem.
-Prediction predict(const Schedule &s, const ConvProblem &problem, Isa isa, const CoreBudget &budget);
-
-// The values that one knob may take, ascending.
+// The values that one knob may take, ascending, in schedules of one algorithm: Winograd's or the direct one.
 struct Axis {
     Knob knob;
     bool in_q_tiles = false;  // values are multiples of q_tile
     std::vector<int> values;
+    bool winograd = false;
 
-    int value(const Schedule &s) const { return in_q_tiles ? s.*knob.member / s.q_tile : s.*knob.member; }
+    bool is_for(const Schedule &s) const { return is_winograd(s) == winograd; }
+    // 0 for a schedule of the other algorithm.
+    int value(const Schedule &s) const { return !is_for(s) ? 0 : in_q_tiles ? s.*knob.member / s.q_tile : s.*knob.member; }
 };
 
 struct RankedSchedule {
@@ -52,12 +33,12 @@ public:
 
     // The schedule without any search: derive().
     const Schedule &hand() const { return hand_; }
-    // One for each knob that the operator's schedule looks at, in the order of `knobs`. A knob without an axis keeps the value that
-    // derive() gives it beside the others.
+    // One for each knob that the operator's schedule looks at, in the order of `knobs`; those of Winograd's algorithm, where the problem allows
+    // it, after those of the direct one. A knob without an axis keeps the value that derive() gives it beside the others.
     const std::vector<Axis> &axes() const { return axes_; }
     // All that are not pruned, each once, by predicted cycles, then by key().
     const std::vector<RankedSchedule> &ranked() const { return ranked_; }
-    int64_t points() const { return points_; }  // of the whole grid, pruned ones included
+    int64_t points() const { return points_; }  // of the whole grids, pruned ones included
 
     // Schedules of the space that differ from `schedule` by one or two places on one axis, or by one on each of two; not pruned, in
     // the order of the axes. A value that is not on its axis counts as the nearest one that is.
@@ -69,13 +50,19 @@ public:
     std::string point(const Schedule &schedule) const;
 
 private:
-    void add(const std::vector<size_t> &place, std::vector<RankedSchedule> &to) const;
+    // Axes of one algorithm, and a schedule of it that has what they do not say.
+    struct Grid {
+        Schedule base;
+        std::vector<Axis> axes;
+    };
+    void add(const Grid &grid, const std::vector<size_t> &place, std::vector<RankedSchedule> &to) const;
 
     ConvProblem problem_;
     Isa isa_;
     CoreBudget budget_;
     Schedule hand_;
-    std::vector<Axis> axes_;
+    std::vector<Grid> grids_;
+    std::vector<Axis> axes_;  // of all grids
     std::vector<RankedSchedule> ranked_;
     int64_t points_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "schedule.h"
 
+#include "cost_model.h"
 #include "runtime/winograd.h"
 #include "schedule_check.h"
 
@@ -145,8 +146,8 @@ int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     return k <= lanes ? 1 : 2;
 }
 
-// What may be counted on of an L1 of 32 KiB.
-constexpr int64_t l1_share = 24 << 10;
+// Bytes of L1, and what may be counted on of it.
+constexpr int64_t l1_bytes = 32 << 10, l1_share = 24 << 10;
 
 // Pixels of a strip of pointwise: one tile's, so that its input is read from L1 by every panel, where the filter stays in L2; two tiles',
 // for half the loads of the filter, where it may; as many as leave L2 room for panels where it does not. A tile in half as many registers
@@ -301,10 +302,36 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
 }
 
-// Blocks of tiles by Winograd's algorithm: q_tile, q_strip and p_strip count tiles. Their transformed input, n^2 values for each channel of
-// a tile, stays in L2 where that holds two register tiles' worth; then one panel of output channels at a time goes through all n^2 products,
-// the next one being fetched meanwhile. Of more channels a block is many tiles, so that each panel comes seldom from beyond L2, and all
-// panels take part in one product after another, whose input stays in L2.
+// Of all images.
+int64_t winograd_blocks(const Schedule &s, const ConvProblem &problem) {
+    return problem.n * ceil_div(problem.q(), int64_t(s.winograd) * s.q_strip) * ceil_div(problem.p(), int64_t(s.winograd) * s.p_strip);
+}
+
+// The block of at most `most` tiles that computes all tiles of the output quickest, of those that make `least_blocks` blocks. A block's tiles are
+// all computed, also those that stick out of the output, in register tiles, of which the last is computed whole; a register tile costs about
+// two tiles more for loading the filter, and a block as much as a few for what is not repeated in it.
+void set_winograd_block(Schedule &s, const ConvProblem &problem, int64_t widest, int64_t most, int64_t least_blocks) {
+    constexpr double register_tile_cost = 2, block_cost = 3;
+    const int64_t across = ceil_div(problem.q(), s.winograd), down = ceil_div(problem.p(), s.winograd);
+    Schedule best;
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (int64_t rows = 1; rows <= std::min(down, most); rows++)
+        for (int64_t columns = 1; columns <= std::min(across, most / rows); columns++) {
+            Schedule block = s;
+            set(block.q_strip, columns);
+            set(block.p_strip, rows);
+            const int64_t tiles = int64_t(block.q_strip) * block.p_strip, blocks = winograd_blocks(block, problem);
+            set(block.q_tile, q_tile_for(tiles, int(std::min<int64_t>(widest, tiles))));
+            const double cost = double(blocks) * (double(ceil_div(tiles, block.q_tile)) * (block.q_tile + register_tile_cost) + block_cost);
+            if (best.lanes == 0 || (cost < best_cost && blocks >= std::min(least_blocks, problem.n * across * down))) best = block, best_cost = cost;
+        }
+    s = best;
+}
+
+// Blocks of tiles by Winograd's algorithm: q_tile, q_strip and p_strip count tiles. A small image is one block, and a block of a large one is so
+// many tiles that their transformed input, n^2 values for each channel of a tile, stays in L2, if that is two register tiles' worth; of more
+// channels many more tiles, so that the filter comes seldom from beyond L2, run by run, the next one being fetched meanwhile. Where blocks are
+// too few for tasks, strips of panels are.
 void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.s_unroll, 1);
     set(s.staging, 1);
@@ -313,24 +340,18 @@ void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &pro
         set(s.q_tile, widest_q_tile(s, Operator::conv2d, isa));
         set(s.q_strip, 7);
         set(s.p_strip, ceil_div(s.q_tile, s.q_strip));
-        set(s.k_strip, 1);
         set(s.panel_ahead, 1);
         set(s.c_unroll, 1);
         return;
     }
     set(s.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
-    const int64_t c = problem->c, n = winograd_matrices(s.winograd).n, tile_bytes = 4 * c * n * n;
-    const int64_t across = ceil_div(problem->q(), s.winograd), down = ceil_div(problem->p(), s.winograd);
-    const int64_t widest = widest_q_tile(s, Operator::conv2d, isa), two_tiles = 2 * widest, many_tiles = 14 * widest;
-    const bool from_l2 = two_tiles * tile_bytes <= l2_bytes(isa);
-    // At least parallel_tasks blocks of even size.
-    const int64_t most = from_l2 ? two_tiles : many_tiles;
-    const int64_t blocks_across = ceil_div(across, most), columns = ceil_div(across, blocks_across);
-    const int64_t most_rows = std::max<int64_t>(1, std::min(most / columns, blocks_across * problem->n >= parallel_tasks ? down : ceil_div(down, parallel_tasks)));
-    set(s.q_strip, columns);
-    set(s.p_strip, ceil_div(down, ceil_div(down, most_rows)));
-    set(s.q_tile, q_tile_for(s.q_strip * s.p_strip, int(std::min<int64_t>(widest, s.q_strip * s.p_strip))));
-    set(s.k_strip, from_l2 ? 1 : ceil_div(problem->k, s.lanes * s.k_vectors));
+    constexpr int64_t small_image = 64, few_blocks = 8;  // tiles; blocks
+    const int64_t c = problem->c, n = winograd_matrices(s.winograd).n, tile_bytes = 4 * c * n * n, panels = ceil_div(problem->k, s.lanes * s.k_vectors);
+    const int64_t tiles = ceil_div(problem->q(), s.winograd) * ceil_div(problem->p(), s.winograd);
+    const int64_t widest = widest_q_tile(s, Operator::conv2d, isa), in_l2 = l2_bytes(isa) / 8 * 5 / tile_bytes;
+    const int64_t most = tiles <= small_image ? tiles : in_l2 >= 2 * widest ? in_l2 : 7 * widest;
+    set_winograd_block(s, *problem, widest, most, panels > 1 ? 1 : parallel_tasks);
+    if (winograd_blocks(s, *problem) < few_blocks && panels > 1) set(s.k_strip, 1);
     set(s.panel_ahead, n * n * filter_bytes(*problem) / (winograd_taps * winograd_taps) > l2_bytes(isa) / 2 ? 2 : 1);
     set(s.c_unroll, c % 2 == 0 ? 2 : 1);
 }
@@ -390,6 +411,41 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     }
 }
 
+// Lanes of a vector that the channels fill at least by half: half of a wide vector is a narrow one, of which processors that do one wide
+// multiply-add in a cycle do two.
+int lanes_for(const ConvProblem &problem, Isa isa) {
+    const int64_t channels = problem.op == Operator::depthwise ? problem.mid_channels()
+                             : problem.op == Operator::depsep  ? std::min(problem.mid_channels(), problem.k)
+                                                               : problem.k / problem.groups;
+    int lanes = lanes_f32(isa);
+    while (lanes > 4 && channels <= lanes / 2) lanes /= 2;
+    return lanes;
+}
+
+Schedule with_algorithm(int winograd, Schedule s, Isa isa, const std::optional<ConvProblem> &problem) {
+    s.winograd = winograd;
+    return derive(s, Operator::conv2d, isa, problem);
+}
+
+// Knobs that are set already are meant for the direct algorithm. Without any, Winograd's with the tile that the model thinks quickest, of
+// those that are exact enough for the problem, where it is a good deal quicker. (F(6x6) is at best a little quicker than F(4x4), and less exact.)
+Schedule with_quickest_algorithm(const Schedule &set, Isa isa, const ConvProblem &problem) {
+    constexpr double worthwhile = 0.85;
+    const Schedule direct = with_algorithm(1, set, isa, problem);
+    if (!knobs_text(set).empty() || !winograd_takes(problem)) return direct;
+    const CoreBudget budget{l1_bytes, l2_bytes(isa), 1};
+    Schedule best = direct;
+    const Prediction of_direct = predict(direct, problem, isa, budget);
+    double least = of_direct.pruned ? 0 : worthwhile * of_direct.cycles;
+    for (int m : {2, 4}) {
+        if (winograd_rel_error(m, problem.c) > problem.max_rel_error) continue;
+        const Schedule s = with_algorithm(m, set, isa, problem);
+        const Prediction predicted = predict(s, problem, isa, budget);
+        if (!predicted.pruned && predicted.cycles < least) best = s, least = predicted.cycles;
+    }
+    return best;
+}
+
 }  // namespace
 
 std::string knobs_text(const Schedule &schedule, char separator) {
@@ -403,12 +459,12 @@ std::string knobs_text(const Schedule &schedule, char separator) {
 }
 
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
-    set(s.lanes, lanes_f32(isa));
+    if (op == Operator::conv2d && s.winograd == 0) return problem ? with_quickest_algorithm(s, isa, *problem) : with_algorithm(1, s, isa, problem);
+    set(s.lanes, problem ? lanes_for(*problem, isa) : lanes_f32(isa));
     if (op == Operator::depthwise) {
         derive_depthwise(s, isa, problem);
         return s;
     }
-    if (op == Operator::conv2d) set(s.winograd, 1);
     if (is_winograd(s)) {
         derive_winograd(s, isa, problem);
         return s;

@@ -111,6 +111,13 @@ TEST_CASE("knobs out of their range or no multiple are named, with what was foun
     CHECK_THAT(why_not_valid(blocks, Operator::conv2d, Isa::avx512), Contains("\"c_block\" is 6") && Contains("c_unroll, which is 4"));
     blocks.c_block = 8;
     CHECK_THAT(why_not_valid(blocks, Operator::conv2d, Isa::avx512), Equals(""));
+    const Schedule tiles = derive(with({}, &Schedule::winograd, 4), Operator::conv2d, Isa::avx512, std::nullopt);
+    CHECK_THAT(why_not_valid(tiles, Operator::conv2d, Isa::avx512), Equals(""));
+    const auto why = [&](int Schedule::*knob, int value) { return why_not_valid(with(tiles, knob, value), Operator::conv2d, Isa::avx512); };
+    CHECK_THAT(why(&Schedule::winograd, 3), Equals("knob \"winograd\" is 3; allowed: 1, 2, 4 and 6"));
+    CHECK_THAT(why(&Schedule::k_strip, 2), Equals("knob \"k_strip\" is 2; allowed with winograd 4: 0 and 1"));
+    CHECK_THAT(why(&Schedule::s_unroll, 3), Equals("knob \"s_unroll\" is 3; allowed with winograd 4: 1"));
+    CHECK_THAT(why(&Schedule::p_strip, 1), Contains("\"q_tile\" is 14; allowed with winograd 4: up to the 7 tiles of a block"));
 }
 
 TEST_CASE("for a problem, a tile is no larger than it, and one block of all channels is none", "[schedule]") {

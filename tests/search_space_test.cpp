@@ -3,9 +3,11 @@
 #include "tools/tuning/search.h"
 
 #include "runtime/isa.h"
+#include "schedules/schedule_check.h"
 #include "schedules/search_space.h"
 #include "tools/tuning/trial.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -81,9 +83,13 @@ TEST_CASE("what is left of the space fits in registers, image and L2", "[search]
                 const Schedule &s = r.schedule;
                 const int accumulators = op == Operator::depthwise ? s.q_tile * s.p_tile : s.q_tile * s.k_vectors;
                 if (accumulators >= vector_registers(isa)) FAIL_CHECK(key(s) << " does not fit in registers");
-                if (op != Operator::pointwise && s.q_tile > p.q()) FAIL_CHECK(key(s) << " is wider than the image");
+                if (is_winograd(s)) {
+                    if (s.q_tile > s.q_strip * s.p_strip) FAIL_CHECK(key(s) << " is wider than its block");
+                } else if (op != Operator::depthwise && s.q_strip % s.q_tile != 0) {
+                    FAIL_CHECK(key(s) << " has a strip of broken tiles");
+                }
+                if (op != Operator::pointwise && !is_winograd(s) && s.q_tile > p.q()) FAIL_CHECK(key(s) << " is wider than the image");
                 if (op == Operator::depsep && 4 * s.q_strip * s.p_strip * p.c > 1 << 20) FAIL_CHECK(key(s) << " does not fit in L2");
-                if (op != Operator::depthwise && s.q_strip % s.q_tile != 0) FAIL_CHECK(key(s) << " has a strip of broken tiles");
                 if (r.cycles < before || !(r.cycles > 0)) FAIL_CHECK(key(s) << " is out of order");
                 if (!points.insert(space.point(s)).second) FAIL_CHECK(key(s) << " is there twice");
                 before = r.cycles;
@@ -96,10 +102,12 @@ TEST_CASE("what is left of the space fits in registers, image and L2", "[search]
 
 TEST_CASE("the model says why a schedule is not worth compiling", "[search]") {
     const ConvProblem p = problem(Operator::conv2d);
-    const SearchSpace space(p, Isa::avx2, {});
-    REQUIRE(!predict(space.hand(), p, Isa::avx2, {}).pruned);
+    Schedule hand;
+    hand.winograd = 1;
+    hand = derive(hand, p.op, Isa::avx2, p);
+    REQUIRE(!predict(hand, p, Isa::avx2, {}).pruned);
     const auto why = [&](int Schedule::*knob, int value, const CoreBudget &budget = {}) {
-        Schedule s = space.hand();
+        Schedule s = hand;
         s.*knob = value;
         const Prediction prediction = predict(s, p, Isa::avx2, budget);
         return std::string(prediction.pruned ? prediction.pruned : "");
@@ -111,8 +119,8 @@ TEST_CASE("the model says why a schedule is not worth compiling", "[search]") {
     CHECK(why(&Schedule::p_strip, 14, {32 << 10, 32 << 10, 1}) == "a strip larger than L2");
     CHECK(why(&Schedule::p_strip, 14, {32 << 10, 1 << 20, 2}).empty());
     ConvProblem few = problem(Operator::depsep);
-    few.c = 8;
-    CHECK(std::string(predict(SearchSpace(few, Isa::avx512, {}).hand(), few, Isa::avx512, {}).pruned) == "fewer channels than a vector has lanes");
+    few.c = 2;
+    CHECK(std::string(predict(derive({}, few.op, Isa::avx512, few), few, Isa::avx512, {}).pruned) == "fewer channels than a vector has lanes");
 }
 
 TEST_CASE("the model prefers what its resources say", "[search]") {
@@ -137,16 +145,41 @@ TEST_CASE("half vectors are tried where the channels do not fill whole ones, and
     CHECK(axis(SearchSpace(problem(Operator::depthwise), Isa::avx512, {}), &Schedule::c_block) == nullptr);
 }
 
-TEST_CASE("neighbours are near, and not the schedule itself", "[search]") {
+TEST_CASE("neighbours are near, of the same algorithm, and not the schedule itself", "[search]") {
     const SearchSpace space(problem(Operator::conv2d), Isa::avx512, {});
-    const Schedule home = space.ranked().front().schedule;
-    const auto neighbours = space.neighbours(home);
-    REQUIRE(neighbours.size() > 5);
-    for (const RankedSchedule &n : neighbours) {
-        int moved = 0;
-        for (const Axis &a : space.axes()) moved += a.value(n.schedule) != a.value(home);
-        if (moved < 1 || moved > 2) FAIL_CHECK(key(n.schedule) << " is no neighbour of " << key(home));
+    for (const bool winograd : {false, true}) {
+        const auto best = std::find_if(space.ranked().begin(), space.ranked().end(), [&](const RankedSchedule &r) { return is_winograd(r.schedule) == winograd; });
+        REQUIRE(best != space.ranked().end());
+        const Schedule home = best->schedule;
+        const auto neighbours = space.neighbours(home);
+        REQUIRE(neighbours.size() > 5);
+        for (const RankedSchedule &n : neighbours) {
+            int moved = 0;
+            for (const Axis &a : space.axes()) moved += a.value(n.schedule) != a.value(home);
+            if (moved < 1 || moved > 2 || is_winograd(n.schedule) != winograd) FAIL_CHECK(key(n.schedule) << " is no neighbour of " << key(home));
+        }
     }
+}
+
+TEST_CASE("tiles by Winograd's algorithm are in the space where the problem allows their error", "[search]") {
+    ConvProblem p = problem(Operator::conv2d);
+    const auto tiles = [&] {
+        const SearchSpace space(p, Isa::avx512, {});
+        std::set<int> found;
+        for (const RankedSchedule &r : space.ranked()) {
+            found.insert(r.schedule.winograd);
+            CHECK(why_not_valid(space.complete(r.schedule), p, Isa::avx512) == "");
+        }
+        return found;
+    };
+    CHECK(tiles() == std::set<int>{1, 2, 4, 6});
+    p.max_rel_error = 1e-5;
+    CHECK(tiles() == std::set<int>{1, 2, 4});
+    p.max_rel_error = 0;
+    CHECK(tiles() == std::set<int>{1});
+    p = problem(Operator::conv2d);
+    p.stride_h = p.stride_w = 2;
+    CHECK(tiles() == std::set<int>{1});
 }
 
 TEST_CASE("the search starts at the hand schedule, never repeats itself, and is the same for the same measurements", "[search]") {

@@ -42,6 +42,9 @@ Schedule knob(int Schedule::*member, int value, Schedule s = {}) {
     return s;
 }
 
+// Of a 3x3 filter with stride 1, which would be taken by Winograd's algorithm.
+const Schedule direct = knob(&Schedule::winograd, 1);
+
 void check(const ConvProblem &p, const Schedule &knobs = {}) {
     const Cpu cpu = Cpu::detect();
     for (Isa isa : {Isa::avx512, Isa::avx2}) {
@@ -67,7 +70,7 @@ void check(const ConvProblem &p, const Schedule &knobs = {}) {
 
 TEST_CASE("taps of a filter row taken together: tiles, tails of rows and of channels", "[specialised]") {
     for (int64_t w : {1, 7, 11, 12, 13, 25, 37}) check(conv2d(3, w, 5, 33, 3, 3), knob(&Schedule::s_unroll, 3));
-    check(conv2d(4, 29, 3 * 17, 16, 3, 3));
+    check(conv2d(4, 29, 3 * 17, 16, 3, 3), direct);
     check(conv2d(9, 23, 8, 40, 5, 5));
     check(conv2d(8, 30, 6, 24, 7, 7));
     check(conv2d(5, 19, 4, 20, 1, 2), knob(&Schedule::s_unroll, 2));
@@ -114,19 +117,38 @@ TEST_CASE("Winograd tiles of 2, 4 and 6 stay within their error around every edg
     p.pad_mode = PadMode::explicit_;
     p.padding = {0, 1, 3, 2};
     check(p, by(2));
-    // Blocks of several rows that stick out of the image; panels fetched ahead, two or one at a time; and not fetched.
-    const Schedule blocks = knob(&Schedule::q_strip, 3, knob(&Schedule::p_strip, 2, knob(&Schedule::q_tile, 5)));
-    check(p, by(4, knob(&Schedule::k_strip, 2, knob(&Schedule::panel_ahead, 2, blocks))));
-    check(p, by(4, knob(&Schedule::k_strip, 1, knob(&Schedule::panel_ahead, 2, blocks))));
+    // Blocks of several rows that stick out of the image; panels fetched ahead; tasks of blocks, and of panels.
+    const Schedule blocks = knob(&Schedule::q_strip, 3, knob(&Schedule::p_strip, 2, knob(&Schedule::q_tile, 5, knob(&Schedule::panel_ahead, 2))));
+    for (int k_strip : {0, 1}) check(p, by(4, knob(&Schedule::k_strip, k_strip, blocks)));
     p.pad_mode = PadMode::valid;
     check(p, by(6, blocks));
     check(conv2d(9, 20, 320, 70, 3, 3), by(4));  // its transformed input does not stay in L2
+    for (int64_t k : {1, 4, 7, 8}) check(conv2d(9, 14, 8, k, 3, 3), by(4));  // narrow vectors
+}
+
+TEST_CASE("without knobs, the algorithm is the quickest that is exact enough", "[specialised]") {
+    ConvProblem p = conv2d(28, 28, 64, 64, 3, 3);
+    const auto chosen = [&] { return derive({}, p.op, Isa::avx512, p).winograd; };
+    CHECK(chosen() == 4);
+    check(p);
+    p.max_rel_error = 1e-6;  // 64 channels: F(4x4) 4.8e-6, F(2x2) 0.8e-6
+    CHECK(chosen() == 2);
+    check(p);
+    p.max_rel_error = 1e-7;
+    CHECK(chosen() == 1);
+    check(p);
+    p.max_rel_error = ConvProblem().max_rel_error;
+    p.c = 3;  // transforms would take longer than the taps
+    CHECK(chosen() == 1);
+    CHECK(derive({}, p.op, Isa::avx512, strided(conv2d(28, 28, 64, 64, 3, 3), 2)).winograd == 1);
+    CHECK(derive({}, p.op, Isa::avx512, conv2d(28, 28, 64, 64, 5, 5)).winograd == 1);
+    CHECK(derive(knob(&Schedule::q_tile, 7), p.op, Isa::avx512, conv2d(28, 28, 64, 64, 3, 3)).winograd == 1);  // a knob of the direct algorithm
 }
 
 TEST_CASE("few channels are read without a copy, tested at the edges only", "[specialised]") {
     check(strided(conv2d(31, 37, 3, 32, 3, 3), 2));
     check(strided(conv2d(23, 29, 3, 20, 7, 7), 2));
-    check(conv2d(5, 14, 1, 7, 3, 3));
+    check(conv2d(5, 14, 1, 7, 3, 3), direct);
     check(conv2d(2, 3, 4, 16, 5, 5));  // a filter larger than the image
     check(conv2d(6, 40, 20, 24, 3, 3), knob(&Schedule::staging, 1));
 }
@@ -188,22 +210,22 @@ TEST_CASE("fetching panels ahead changes no result, with one panel or many, few 
 
 TEST_CASE("a filter from memory goes by in few passes, blocks of channels fetched ahead", "[specialised]") {
     for (const ConvProblem &p : {conv2d(5, 7, 512, 240, 3, 3), strided(conv2d(9, 13, 512, 240, 3, 3), 2)}) {
-        const Schedule s = derive({}, p.op, Isa::avx512, p);
+        const Schedule s = derive(direct, p.op, Isa::avx512, p);
         CHECK(s.panel_ahead == 2);
         CHECK(s.c_block > 0);
         CHECK(s.p_strip == p.p());
-        check(p);
+        check(p, direct);
     }
     const ConvProblem kept = conv2d(14, 14, 256, 256, 3, 3);
-    CHECK(derive({}, kept.op, Isa::avx512, kept).panel_ahead == 1);
+    CHECK(derive(direct, kept.op, Isa::avx512, kept).panel_ahead == 1);
 }
 
 TEST_CASE("few channels are read without a copy, the more the dearer it would be", "[specialised]") {
     const ConvProblem near = conv2d(9, 28, 32, 40, 3, 3), far = conv2d(97, 91, 32, 40, 3, 3);
-    CHECK(derive({}, near.op, Isa::avx512, near).staging == 2);
+    CHECK(derive(direct, near.op, Isa::avx512, near).staging == 2);
     for (const ConvProblem &p : {conv2d(9, 28, 8, 16, 3, 3), strided(near, 2), far, strided(conv2d(70, 65, 64, 33, 3, 3), 2)}) {
-        CHECK(derive({}, p.op, Isa::avx512, p).staging == 1);
-        check(p);
+        CHECK(derive(direct, p.op, Isa::avx512, p).staging == 1);
+        check(p, direct);
     }
 }
 
@@ -308,10 +330,29 @@ TEST_CASE("the pass fetches every line where a panel has taps and is used by blo
     }
 }
 
+TEST_CASE("the pass fetches every line of a panel whose runs follow each other over two loops", "[specialised]") {
+    // As by Winograd's algorithm: 2 x 3 products, of each of which a run of 16 x 8 floats, one after another; then the next panel begins.
+    Halide::ImageParam filter(Halide::Float(32), 4, "filter");
+    Halide::Var k("k"), x("x"), i("i"), j("j");
+    Halide::RDom c(0, 8, "c");
+    Halide::Func sum("sum"), out("out");
+    sum(k, x, j, i) = 0.0f;
+    sum(k, x, j, i) += filter(k, c, j, i) * Halide::cast<float>(x);
+    out(k, x, j, i) = sum(k, x, j, i);
+    out.bound(k, 0, 16).bound(x, 0, 6).bound(j, 0, 3).bound(i, 0, 2).vectorize(k, 16);
+    sum.compute_at(out, x).vectorize(k, 16).update().reorder(k, c).vectorize(k, 16);
+    filter.dim(0).set_bounds(0, 16).dim(1).set_bounds(0, 8).set_stride(16).dim(2).set_bounds(0, 3).set_stride(128).dim(3).set_bounds(0, 2).set_stride(384);
+    PanelAhead::Where where{"c$x", ".j", "filter", 128, 128, 1};
+    where.after_last = 384;
+    std::set<int64_t> expected = first_of_lines((6 + 1) * 8);
+    for (int64_t line : first_of_lines(8)) expected.erase(line);  // the first run is fetched by whatever comes before
+    CHECK(Prefetched(out, filter, where).indices == expected);
+}
+
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {
     for (int k_strip : {1, 2, 3, 9}) {
         check(pointwise(4, 9, 24, 32 * 4 + 5), knob(&Schedule::k_strip, k_strip));
-        check(conv2d(5, 7, 8, 32 * 4 + 5, 3, 3), knob(&Schedule::k_strip, k_strip));
+        check(conv2d(5, 7, 8, 32 * 4 + 5, 3, 3), knob(&Schedule::k_strip, k_strip, direct));
     }
     ConvProblem depsep = conv2d(7, 9, 32, 32 * 4 + 5, 3, 3);
     depsep.op = Operator::depsep;

@@ -66,8 +66,10 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
 
     const bool tuned = scheduler == "tuned", hand = scheduler == "hand" || tuned;
     const Schedule full = tuned ? set : derive(set, op, isa, problem);
+    Schedule named = set;  // whoever chose it, a result that is less exact has the algorithm in its kernel's name
+    if (hand && is_winograd(full)) named.winograd = full.winograd;
     for (const Knob &knob : knobs)
-        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+        if (named.*knob.member) spec.knobs.emplace_back(knob.token, named.*knob.member);
     if (hand) {
         spec.panel = panel(full, op);
         spec.winograd = full.winograd;
