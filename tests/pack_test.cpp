@@ -1,8 +1,9 @@
-// Packed weights: the generated packers against plain loops, sharing, refusals.
+// Packed weights: the generated packers against plain loops, sharing, refusals, files.
 #include "catch.h"
 #include "runtime/winograd.h"
 #include "support.h"
 #include "tools/compile/in_process.h"
+#include "tools/packed_file.h"
 
 #include <fmt/format.h>
 
@@ -339,4 +340,57 @@ TEST_CASE("a packer that is given panels it was not made for says so", "[pack]")
         refused++;
     }
     CHECK(refused > 0);
+}
+
+TEST_CASE("a file of packed weights brings them back; another or a damaged one is refused in one sentence", "[pack]") {
+    const TemporaryFolder folder;
+    for (Operator op : operators) {
+        const ConvProblem p = problem(op);
+        const Variant &v = panelled(op);
+        Status status;
+        const auto packed = PackedWeights::pack(p, v, make_exact_tensors(p, check_seed).weights(), status);
+        REQUIRE(packed);
+        const std::string path = folder.path("w.packed");
+        write_packed_file(path, *packed);
+        const std::string bytes = bytes_of(path);
+        REQUIRE(bytes.size() % 64 == 0);
+        ConvProblem batch = p;
+        batch.n = 5;
+        const auto back = read_packed_file(path, batch, v);
+        CHECK(back->layout() == packed->layout());
+        CHECK(back->weights_key() == packed->weights_key());
+        CHECK(back->bytes() == packed->bytes());
+        CHECK(std::memcmp(back->data(), packed->data(), size_t(packed->bytes())) == 0);
+
+        const auto refused = [&](const std::string &text, const std::vector<std::string> &parts) {
+            const std::string bad = folder.write("bad.packed", text), sentence = bad_input([&] { read_packed_file(bad, p, v); });
+            INFO(sentence);
+            CHECK(sentence.find(bad) == 0);
+            for (const std::string &part : parts) CHECK(sentence.find(part) != std::string::npos);
+        };
+        refused("", {"no file of packed weights", "--save-packed"});
+        refused("\x93NUMPY", {"no file of packed weights"});
+        refused(bytes.substr(0, 30), {"truncated", "header"});
+        const size_t header = bytes.size() - size_t(packed->bytes());
+        for (size_t size : {header - 1, header, header + 1, bytes.size() - 1})
+            refused(bytes.substr(0, size), {"truncated", fmt::format("needs {} bytes", packed->bytes()), fmt::format("found {}", size > header ? size - header : 0)});
+        refused(bytes + "x", {"has bytes after its elements"});
+        const auto replaced = [&](const std::string &from, const std::string &to) {
+            std::string text = bytes;
+            REQUIRE(text.find(from) != std::string::npos);
+            return text.replace(text.find(from), from.size(), to);
+        };
+        refused(replaced("weights 1\n", "weights 2\n"), {"version 2", "allowed: 1"});
+        refused(replaced("\nlayout ", "\nlayuot "), {"damaged", "\"layout\""});
+        refused(replaced("layout " + v.filter_layout.text(), "layout panels5"), {"in layout panels5", v.name, "reads " + v.filter_layout.text()});
+        refused(replaced(p.weights_key(), "conv2d c1 k1"), {"those of conv2d c1 k1", p.weights_key()});
+        std::string damaged = bytes;
+        damaged[header] = char(damaged[header] ^ 1);
+        refused(damaged, {"damaged", "checksum"});
+        CHECK(bad_input([&] { read_packed_file(folder.path("absent"), p, v); }).find("No such file") != std::string::npos);
+        CHECK(bad_input([&] { read_packed_file(folder.path("."), p, v); }).find("cannot be read") != std::string::npos);
+        if (op != Operator::depthwise)
+            CHECK(bad_input([&] { read_packed_file(path, p, reference_variant(op)); }).find("one_panel") != std::string::npos);
+    }
+    CHECK(folder.files() == std::vector<std::string>{"bad.packed", "w.packed"});
 }
