@@ -31,10 +31,18 @@ std::string why_not(const Candidate &c, const Cpu &cpu) {
     return {};
 }
 
-Status bind(Executable &e, const Candidate &c, const Tensors &tensors, AlignedFloats &middle) {
+std::unique_ptr<Plan> pack_and_plan(PackedFilters &packed, const ConvProblem &problem, const Variant &variant, const Weights &weights,
+                                    Status &status) {
+    std::shared_ptr<const PackedWeights> made = packed.pack(problem, variant, weights, status);
+    return made ? Plan::create(problem, variant, std::move(made), status) : nullptr;
+}
+
+Status bind(Entry &entry, const Tensors &tensors, AlignedFloats &middle) {
     Status status;
+    Executable &e = entry.executable;
+    const Candidate &c = *entry.candidate;
     if (!c.second) {
-        e.first = Plan::create(c.problem, *c.variant, tensors.weights(), status);
+        e.first = pack_and_plan(entry.packed, c.problem, *c.variant, tensors.weights(), status);
         return status;
     }
     const Weights all = tensors.weights();
@@ -43,8 +51,8 @@ Status bind(Executable &e, const Candidate &c, const Tensors &tensors, AlignedFl
     depthwise.bias = all.mid_bias;
     pointwise.filter = all.pointwise_filter;
     pointwise.bias = all.bias;
-    e.first = Plan::create(c.problem.depthwise_half(), *c.variant, depthwise, status);
-    if (status.ok()) e.second = Plan::create(c.problem.pointwise_half(), *c.second, pointwise, status);
+    e.first = pack_and_plan(entry.packed, c.problem.depthwise_half(), *c.variant, depthwise, status);
+    if (status.ok()) e.second = pack_and_plan(entry.packed, c.problem.pointwise_half(), *c.second, pointwise, status);
     e.middle = &middle;
     return status;
 }
@@ -125,7 +133,7 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
                 e.check = "skipped: " + no_files;
             continue;
         }
-        const Status status = bind(e.executable, *e.candidate, tensors, middle);
+        const Status status = bind(e, tensors, middle);
         if (status.ok())
             check(e, tensors, input, output);
         else

@@ -3,6 +3,7 @@
 
 #include "candidates.h"
 #include "memory.h"
+#include "packed_filters.h"
 #include "peer_check.h"
 #include "runtime/plan.h"
 
@@ -25,6 +26,7 @@ struct Executable {
 struct Entry {
     const Candidate *candidate = nullptr;
     Executable executable;    // of a kernel of Sepal's
+    PackedFilters packed;     // as in Result
     Peer::Prepared prepared;  // of a peer's
     double relative_error = 0;  // as in Result
     std::string check, message;  // as in Result; empty while it is not known

@@ -9,20 +9,16 @@ namespace sepal {
 struct PeerCheck {
     Peer::Prepared prepared;
     std::string check, message;  // as in Result
-    double relative_error = 0;   // where Winograd's arithmetic makes an exact comparison impossible, see relative_error(); else 0
+    double relative_error = 0;   // CheckResult::rel_error of one that may compute by Winograd's method; else 0
     double run_seconds = 0;      // of a run; 0 unless the check passed
 };
 
 // On exact tensors a peer's output must equal the reference as a kernel of Sepal's must (check_output()). One that computes by
-// Winograd's method, which rounds on any data, may differ by this in terms of the largest magnitude, and the report tells by how much.
+// Winograd's method, which rounds on any data, may differ by this share of the largest output, and the report tells by how much.
 constexpr double winograd_tolerance = 5e-3;
 
 // `output` holds problem.output_elements() f32.
 PeerCheck check_peer(Peer &peer, const Tensors &tensors, const PeerFiles &files, AlignedFloats &output);
-
-// The largest difference from the reference in terms of the largest magnitude of the reference, over all channels of `pixels` output
-// pixels: the corners of the first and last image and a reproducible draw. `output` as in check_output(). NaN when one of them is NaN.
-double relative_error(const Tensors &tensors, const float *output, int pixels = 64);
 
 // Bytes that a peer's process takes for a problem, about: its tensors twice (as loaded, and in a layout of its own), the middle one of
 // depsep, filters as loaded and packed, and the library itself.

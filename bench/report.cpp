@@ -85,6 +85,10 @@ Json to_json(const Result &r) {
     j["peer_configuration"] = c.peer && !r.peer_configuration.empty() ? Json(r.peer_configuration) : Json(nullptr);
     j["winograd"] = c.peer || r.winograd ? Json(r.winograd) : Json(nullptr);
     j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
+    const bool packed = !r.packed.layout.empty();
+    j["filter_layout"] = packed ? Json(r.packed.layout) : Json(nullptr);
+    j["packed_bytes"] = packed ? Json(r.packed.bytes) : Json(nullptr);
+    j["pack_ms"] = packed ? Json(1e3 * r.packed.seconds) : Json(nullptr);
     j["compile_seconds"] = c.compile_seconds > 0 ? Json(c.compile_seconds) : Json(nullptr);
     j["occurs"] = c.occurs > 0 ? Json(c.occurs) : Json(nullptr);
     j["reproduce"] = c.reproduce;

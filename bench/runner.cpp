@@ -125,9 +125,10 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
                 r.peer_configuration = e.prepared.configuration;
                 r.winograd = e.prepared.winograd;
             } else if (e.candidate->variant) {
-                r.winograd = e.candidate->variant->winograd > 1;
+                r.winograd = e.candidate->variant->is_winograd();
             }
             r.relative_error = e.relative_error;
+            r.packed = e.packed;
             if (e.alive() && e.candidate->peer && cache == CacheState::cold) {
                 r.check = "skipped: peers are measured with warm caches only, for theirs cannot be emptied from outside";
             } else if (e.alive()) {

@@ -3,6 +3,7 @@
 
 #include "candidates.h"
 #include "machine.h"
+#include "packed_filters.h"
 #include "roofline.h"
 #include "statistics.h"
 
@@ -30,7 +31,8 @@ struct Result {
     std::string bound;          // "fma", "L1", "L2", "L3", "dram"; empty when roofline_ms is 0
     std::string peer_version, peer_configuration;  // of a peer, in its own words
     bool winograd = false;        // a kernel that computes by Winograd's method, or a peer that may
-    double relative_error = 0;    // of such a one, as in reference.h and peer_check.h; 0 where its output equals the reference
+    PackedFilters packed;         // of a kernel of Sepal's
+    double relative_error = 0;    // of such a one, as in reference.h; 0 where its output equals the reference
     // This median / the least median of Sepal's kernels, and of the peers, in the same cache state; 0 without one.
     double times_best_sepal = 0, times_best_peer = 0;
     double speedup = 0;         // median of the first timed candidate of the problem in the same cache state / this median

@@ -16,7 +16,8 @@ const char *const column_legend =
     "% roof     attainable time / median; attainable: the longer of FLOPs at the FMA peak and compulsory bytes at the bandwidth of the\n"
     "           memory that holds them (the smallest cache when warm, DRAM when cold); bound: which of the two it is\n"
     "x copy     median / time of a plain copy that moves the problem's compulsory bytes, in the same cache state\n"
-    "speed-up   over the first line of the problem in the same cache state\n";
+    "speed-up   over the first line of the problem in the same cache state\n"
+    "variant    the bracket: the layout in which it reads its filter, the bytes of filters and biases in it, and the time to pack them, once\n";
 
 const char *const peer_legend =
     "peers      other libraries, each in a process of its own, in turns with the kernels on the same CPUs, warm only; the bracket: their median\n"
@@ -48,10 +49,15 @@ std::string capacity_text(int64_t bytes) {
 
 std::string rate(const Rate &r) { return r.gbps > 0 ? number(r.gbps) : "-"; }
 
-// " (1.42 x Sepal) 3.2.0, nhwc: brgconv:avx512_core" behind the name of a peer; the error of a kernel by Winograd's method.
+// " (1.42 x Sepal) 3.2.0, nhwc: brgconv:avx512_core" behind the name of a peer; the error of a kernel by Winograd's method and, once,
+// what packing its filter took.
 std::string after_name(const Result &r) {
     if (!r.timed()) return {};
-    if (!r.candidate.peer) return r.winograd ? fmt::format(" (Winograd, relative error {:.1e})", r.relative_error) : "";
+    if (!r.candidate.peer) {
+        const std::string error = r.winograd ? fmt::format(" (Winograd, relative error {:.1e})", r.relative_error) : "";
+        if (r.packed.layout.empty() || r.cache != CacheState::warm) return error;
+        return error + fmt::format(" [{}: {} packed in {} ms]", r.packed.layout, bytes_text(double(r.packed.bytes)), number(1e3 * r.packed.seconds));
+    }
     std::string text = r.times_best_sepal > 0 ? fmt::format(" ({:.2f} x Sepal)", r.times_best_sepal) : "";
     text += fmt::format(" {}, {}", r.peer_version, r.peer_configuration);
     if (r.winograd) text += r.relative_error > 0 ? fmt::format(", Winograd, relative error {:.1e}", r.relative_error) : ", may use Winograd";

@@ -9,7 +9,7 @@ namespace sepal {
 class WinogradGenerator : public ConvGenerator<WinogradGenerator> {
 public:
     Input<Buffer<float, 5>> input{"input"};    // (c, 1, w, h, n)
-    Input<Buffer<float, 5>> filter{"filter"};  // (panel, c, n, n, panels): transform_winograd_filter()
+    Input<Buffer<float, 5>> filter{"filter"};  // (panel, c, n, n, panels), see FilterLayout
     Input<Buffer<float, 2>> bias{"bias"};      // (k up to whole panels, 1)
     GeometryInputs geo;
     Input<int32_t> activation_in{"activation_in"};

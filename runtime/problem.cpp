@@ -253,4 +253,9 @@ std::string ConvProblem::key() const {
     return max_rel_error == ConvProblem().max_rel_error ? text : text + fmt::format(" error:{}", max_rel_error);
 }
 
+std::string ConvProblem::weights_key() const {
+    return fmt::format("{} c{} k{} r{} s{} g{} m{} {} {}{}{}", sepal::name(op), c, out_channels(), r, s, groups, multiplier, sepal::name(dtype),
+                       sepal::name(layout), op == Operator::depsep && mid.bias ? " mid:bias" : "", out.bias ? " out:bias" : "");
+}
+
 }  // namespace sepal

@@ -123,6 +123,8 @@ struct ConvProblem {
     // "depsep n1 h224 w224 c128 k128 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc mid:bias+none out:relu", and
     // " error:1e-06" where max_rel_error is not the default. Equal problems have equal keys.
     std::string key() const;
+    // What of it the filters and biases depend on, whatever the images: "depsep c128 k128 r3 s3 g1 m1 f32 nhwc mid:bias out:bias".
+    std::string weights_key() const;
 };
 
 std::string_view name(PadMode mode);

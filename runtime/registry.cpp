@@ -70,14 +70,14 @@ std::string Variant::refuses(const ConvProblem &problem) const {
     for (int i = 0; i < when_count; i++)
         if (!when[i].holds(problem))
             return fmt::format("needs {}, the problem has {}", when[i].text(), sepal::value(problem, when[i].field));
-    if (winograd > 1 && !winograd_takes(problem))
+    if (is_winograd() && !winograd_takes(problem))
         return fmt::format("is by Winograd's algorithm, which needs a 3 x 3 filter with stride, dilation and groups of 1, the problem is {}", problem.key());
     if (rel_error(problem) > problem.max_rel_error)
         return fmt::format("has a relative error of {:.2g} on {} channels, the problem allows {:.2g}", rel_error(problem), problem.c, problem.max_rel_error);
     return {};
 }
 
-double Variant::rel_error(const ConvProblem &problem) const { return winograd > 1 ? winograd_rel_error(winograd, problem.c) : 0; }
+double Variant::rel_error(const ConvProblem &problem) const { return is_winograd() ? winograd_rel_error(filter_layout.tile, problem.c) : 0; }
 
 const Variant *Registry::find(std::string_view name) const {
     for (const Variant &v : *this)

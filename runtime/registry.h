@@ -1,6 +1,7 @@
 // Variant: one compiled row of schedules/variants.json. Registry: all of them, in order of preference.
 #pragma once
 
+#include "filter_layout.h"
 #include "isa.h"
 #include "problem.h"
 
@@ -39,7 +40,7 @@ struct KnobValue {
     int64_t value = 0;
 };
 
-// The kernel: Halide's argv calling convention. Arguments: see plan.cpp.
+// A generated function: Halide's argv calling convention. Arguments of kernels: see plan.cpp; of packers: packed_weights.cpp.
 using KernelFunction = int (*)(void **argv);
 
 // Plain data; the strings live as long as the program (or, for kernels compiled in process, as long as their owner).
@@ -55,8 +56,8 @@ struct Variant {
     std::array<KnobValue, 16> knobs = {};  // up to the first with an empty token
     std::array<Condition, field_count> when = {};
     int when_count = 0;
-    int64_t panel = 0;  // output channels in one packed panel of the (pointwise) filter; 0: one panel of all
-    int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (winograd.h); 0 and 1: by the direct one
+    FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
+    KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
     int64_t code_bytes = 0;  // machine code and constants in the object file
@@ -64,6 +65,7 @@ struct Variant {
     // The largest difference from the exact result that is to be expected on the problem, as a share of the largest output (before the
     // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error(). 0 for the direct algorithm.
     double rel_error(const ConvProblem &problem) const;
+    bool is_winograd() const { return filter_layout.kind == FilterLayout::Kind::winograd; }
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 
 namespace sepal {
@@ -29,7 +30,7 @@ WinogradMatrices make_matrices(const Algorithm &algorithm) {
     const std::vector<double> &x = algorithm.points;
     WinogradMatrices w;
     w.m = algorithm.m;
-    w.n = w.m + winograd_taps - 1;
+    w.n = winograd_points(w.m);
     const auto n = size_t(w.n), m = size_t(w.m), taps = size_t(winograd_taps);
     w.a_t.assign(m * n, 0);
     w.g.assign(n * taps, 0);
@@ -56,7 +57,7 @@ WinogradMatrices make_matrices(const Algorithm &algorithm) {
 }  // namespace
 
 bool is_winograd_tile(int m) {
-    return std::any_of(algorithms().begin(), algorithms().end(), [&](const Algorithm &a) { return a.m == m; });
+    return std::find(std::begin(winograd_tiles), std::end(winograd_tiles), m) != std::end(winograd_tiles);
 }
 
 bool winograd_takes(const ConvProblem &p) {
@@ -71,29 +72,6 @@ const WinogradMatrices &winograd_matrices(int m) {
         return made;
     }();
     return all.at(m);
-}
-
-int64_t winograd_filter_elements(int m, int64_t k, int64_t c, int64_t panel) {
-    const int64_t n = winograd_matrices(m).n;
-    return n * n * ((k + panel - 1) / panel) * c * panel;
-}
-
-void transform_winograd_filter(int m, const float *filter, int64_t k, int64_t c, int64_t panel, float *to) {
-    const WinogradMatrices &w = winograd_matrices(m);
-    const int64_t n = w.n, taps = winograd_taps;
-    std::fill(to, to + winograd_filter_elements(m, k, c, panel), 0.0f);
-    for (int64_t ki = 0; ki < k; ki++)
-        for (int64_t ci = 0; ci < c; ci++)
-            for (int64_t i = 0; i < n; i++) {
-                double row[winograd_taps] = {};  // of G g^T: over the columns of the filter, for each of its rows
-                for (int64_t r = 0; r < taps; r++)
-                    for (int64_t s = 0; s < taps; s++) row[r] += w.g[size_t(i * taps + s)] * double(filter[((ki * taps + r) * taps + s) * c + ci]);
-                for (int64_t j = 0; j < n; j++) {
-                    double sum = 0;
-                    for (int64_t r = 0; r < taps; r++) sum += w.g[size_t(j * taps + r)] * row[r];
-                    to[(((ki / panel * n + i) * n + j) * c + ci) * panel + ki % panel] = float(sum);
-                }
-            }
 }
 
 double winograd_rel_error(int m, int64_t c) { return algorithm(m).error_of_a_channel * std::sqrt(double(std::max<int64_t>(c, 16))); }

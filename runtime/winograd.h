@@ -1,4 +1,4 @@
-// Winograd convolution F(m x m, 3 x 3): the matrices, the transform of a filter, and what it costs in accuracy.
+// Winograd convolution F(m x m, 3 x 3): the matrices, and what it costs in accuracy.
 //
 // A tile of m x m outputs y of one input and one output channel is y = A^T [(G g G^T) * (B^T d B)] A, where g is the 3 x 3 filter, d the
 // (m + 2) x (m + 2) inputs that the tile reads and * the product element by element (Lavin, Gray: "Fast Algorithms for Convolutional
@@ -19,7 +19,10 @@ constexpr int winograd_tiles[] = {2, 4, 6};     // m of the algorithms that ther
 // Whether it can compute the problem: a conv2d with a 3 x 3 filter, stride 1, dilation 1 and one group.
 bool winograd_takes(const ConvProblem &problem);
 
-// Row-major, of n = m + 2 points: a_t [m, n], g [n, 3], b_t [n, n].
+// Points of a tile of m x m outputs in each direction.
+constexpr int winograd_points(int m) { return m + winograd_taps - 1; }
+
+// Row-major, of n = winograd_points(m): a_t [m, n], g [n, 3], b_t [n, n].
 struct WinogradMatrices {
     int m = 0, n = 0;
     std::vector<double> a_t, g, b_t;
@@ -34,11 +37,6 @@ bool is_winograd_tile(int m);
 // "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 2020.
 // Requires is_winograd_tile(m).
 const WinogradMatrices &winograd_matrices(int m);
-
-// G g G^T of each of k filters of c channels: filter [k, 3, 3, c] -> [panels, n, n, c, panel] (the column's index first; the last panel is
-// filled up with zeros), in double precision, rounded once. `to` holds winograd_filter_elements() floats.
-void transform_winograd_filter(int m, const float *filter, int64_t k, int64_t c, int64_t panel, float *to);
-int64_t winograd_filter_elements(int m, int64_t k, int64_t c, int64_t panel);
 
 // The largest difference of an output from the exact one that is to be expected, as a share of the largest output: of inputs and filters
 // that are uniform in [-1, 1) twice what was measured, for 16 to 512 channels, which grows with the root of their number; of fewer that of

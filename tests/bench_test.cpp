@@ -58,7 +58,8 @@ Machine example_machine() {
     return m;
 }
 
-Variant variant(const char *name, Operator op, Isa isa, const char *scheduler, const char *suite, KernelFunction kernel) {
+Variant variant(const char *name, Operator op, Isa isa, const char *scheduler, const char *suite, KernelFunction kernel,
+                KernelFunction packer = nullptr) {
     Variant v;
     v.name = name;
     v.op = op;
@@ -66,6 +67,8 @@ Variant variant(const char *name, Operator op, Isa isa, const char *scheduler, c
     v.scheduler = scheduler;
     v.suite = suite;
     v.kernel = kernel;
+    v.filter_layout.kind = FilterLayout::Kind::panels;
+    v.packer = packer;
     v.error = kernel ? "" : "the scheduler gave up";
     return v;
 }
@@ -109,6 +112,9 @@ Result example_result(const Variant &v, CacheState cache) {
     r.roofline_ms = 0.025;
     r.bound = "fma";
     r.speedup = 1;
+    r.packed.layout = "panels32";
+    r.packed.bytes = 51200;
+    r.packed.seconds = 2e-5;
     return r;
 }
 
@@ -299,6 +305,9 @@ TEST_CASE("report: JSON fields", "[bench]") {
     CHECK(j["check"] == "passed");
     CHECK(j["reproduce"] == "sepal bench --name example");
     CHECK(j["published"][0]["per_second"] == 7);
+    CHECK(j["filter_layout"] == "panels32");
+    CHECK(j["packed_bytes"] == 51200);
+    CHECK(j["pack_ms"] == Approx(0.02));
 
     Result skipped = example_result(v, CacheState::warm);
     skipped.check = "skipped: no reason";
@@ -306,6 +315,10 @@ TEST_CASE("report: JSON fields", "[bench]") {
     const ordered_json s = to_json(skipped);
     CHECK(s["check"] == "skipped: no reason");
     for (const char *key : {"median_ms", "gflops", "gbps", "pct_fma_peak", "pct_roofline", "speedup", "times_copy"}) CHECK(s[key].is_null());
+
+    Result unpacked = example_result(v, CacheState::warm);
+    unpacked.packed = {};
+    for (const char *key : {"filter_layout", "packed_bytes", "pack_ms"}) CHECK(to_json(unpacked)[key].is_null());
 
     Result no_roof = example_result(v, CacheState::warm);
     no_roof.roofline_ms = 0;
@@ -340,6 +353,9 @@ TEST_CASE("report: lines on stdout", "[bench]") {
     failed.milliseconds = {};
     failed.check = "failed";
     failed.check_message = "at [0, 0, 0, 0]";
+    const std::string told = "[panels32: 51.20 kB packed in 0.020 ms]";  // once
+    CHECK(block.find(told) != std::string::npos);
+    CHECK(block.find(told) == block.rfind(told));
     CHECK_THAT(table_block({failed}), Contains("FAILED: at [0, 0, 0, 0]") && Contains("reproduce: sepal bench --name example"));
     CHECK_THAT(machine_table(example_machine(), 1), Contains("Example CPU") && Contains("100") && !Contains("2 threads"));
     CHECK_THAT(machine_table(example_machine(), 1), !Contains("not idle"));
@@ -368,6 +384,15 @@ struct BufferView {
     } *dim;
 };
 
+// filter (c, 1, k, 1), packed (panel = k, c, 1, 1, 1)
+int pack_one_panel(void **argv) {
+    const auto *filter = static_cast<BufferView *>(argv[0]), *packed = static_cast<BufferView *>(argv[1]);
+    const int c = filter->dim[0].extent, k = filter->dim[2].extent;
+    for (int o = 0; o < k; o++)
+        for (int i = 0; i < c; i++) packed->host[i * k + o] = filter->host[o * c + i];
+    return 0;
+}
+
 int pointwise_kernel(void **argv, float error) {
     const auto *in = static_cast<BufferView *>(argv[0]), *filter = static_cast<BufferView *>(argv[1]), *out = static_cast<BufferView *>(argv[4]);
     const int c = in->dim[0].extent, pixels = in->dim[1].extent, k = out->dim[0].extent;
@@ -383,11 +408,11 @@ int pointwise_kernel(void **argv, float error) {
 }  // namespace
 
 TEST_CASE("runner: right kernels are timed, wrong ones are told, the rest is skipped", "[bench]") {
-    Variant right = variant("right", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 0); });
-    Variant wrong = variant("wrong", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 1); });
-    Variant broken = variant("broken", Operator::pointwise, Isa::x64, "hand", "", [](void **) { return -1; });
+    Variant right = variant("right", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 0); }, pack_one_panel);
+    Variant wrong = variant("wrong", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 1); }, pack_one_panel);
+    Variant broken = variant("broken", Operator::pointwise, Isa::x64, "hand", "", [](void **) { return -1; }, pack_one_panel);
     Variant unbuilt = variant("unbuilt", Operator::pointwise, Isa::x64, "li2018", "", nullptr);
-    Variant foreign = variant("foreign", Operator::pointwise, Isa::avx512, "hand", "", [](void **) { return 0; });
+    Variant foreign = variant("foreign", Operator::pointwise, Isa::avx512, "hand", "", [](void **) { return 0; }, pack_one_panel);
     Variant picky = right;
     picky.when[0] = {Field::c, Condition::Relation::at_least, 1000};
     picky.when_count = 1;
@@ -423,6 +448,9 @@ TEST_CASE("runner: right kernels are timed, wrong ones are told, the rest is ski
     }
     CHECK(results[2].batch > 1);  // a run takes microseconds
     CHECK(results[3].batch == 1);
+    CHECK(results[2].packed.layout == "one_panel");
+    CHECK(results[2].packed.bytes == 4 * (8 * 16 + 16));
+    CHECK(results[2].packed.seconds > 0);
     CHECK(results[4].check == "failed");
     CHECK_THAT(results[6].check, Contains("skipped: ") && Contains("the scheduler gave up"));
     CHECK_THAT(results[8].check, Contains("skipped: ") && Contains("avx512"));
@@ -431,7 +459,7 @@ TEST_CASE("runner: right kernels are timed, wrong ones are told, the rest is ski
 }
 
 TEST_CASE("runner: a problem that does not fit in memory is skipped with the bytes", "[bench]") {
-    Variant v = variant("right", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 0); });
+    Variant v = variant("right", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 0); }, pack_one_panel);
     ConvProblem p = pointwise_problem(1, 1 << 30, 1);
     CHECK(memory_needed(p, example_machine()) > 8.0 * (1 << 30));
     p.n = 1 << 20;  // more than any machine has; the runner must not touch it

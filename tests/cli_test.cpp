@@ -93,6 +93,9 @@ TEST_CASE("list names every variant, the suites, and the variant a problem gets"
     for (const Variant &v : Registry::builtin()) CHECK(table.out.find(v.name) != std::string::npos);
     const nlohmann::json all = nlohmann::json::parse(run("list --json").out);
     CHECK(all.at("variants").size() == Registry::builtin().size());
+    for (const auto &row : all.at("variants"))
+        CHECK(row.at("filter_layout") == Registry::builtin().find(row.at("name").get<std::string>())->filter_layout.text());
+    CHECK(table.out.find("  panels32  ") != std::string::npos);
     CHECK(run("list --suites").out.find("channel_sweep") != std::string::npos);
     const nlohmann::json chosen = nlohmann::json::parse(run("list --suite microbenchmark --json").out).at("problems");
     const ProblemSet set = load_suite("microbenchmark");
@@ -193,6 +196,70 @@ TEST_CASE("run refuses what does not fit and leaves no output", "[cli]") {
     check_bad_input(run(no_bias.command() + " --bias " + at("b.npy")), {"has no bias", "--bias"});
     check_bad_input(run(no_bias.command() + " --pointwise-filter " + at("pw.npy")), {"has no pointwise_filter"});
     CHECK(!std::filesystem::exists(no_bias.folder.path("y.npy")));
+}
+
+TEST_CASE("run keeps packed filters and takes them again, for another batch size too", "[cli]") {
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        const Files files(problem(op));
+        const std::string packed = files.folder.path("w.packed"), reference = " --variant " + reference_of(op);
+        const Ran saved = run(files.command() + reference + " --save-packed " + packed);
+        INFO(saved.err);
+        REQUIRE(saved.code == 0);
+        const char *layout = op == Operator::depthwise ? "as_given of depthwise" : "one_panel of ";
+        CHECK_THAT(saved.out, Catch::Contains(packed + ": " + layout) && Catch::Contains("packed in "));
+        const std::vector<float> wanted = files.output();
+        std::filesystem::remove(files.folder.path("y.npy"));
+
+        const std::string common = fmt::format("run --problems {0} --input {1}/x.npy --output {1}/y.npy", files.problems, files.folder.path("."));
+        REQUIRE(run(common + reference + " --packed " + packed).code == 0);
+        CHECK(files.output() == wanted);
+
+        ConvProblem one = files.tensors.problem;
+        one.n = 1;
+        std::vector<float> image = files.tensors.input;
+        image.resize(size_t(one.input_elements()));
+        files.write("x1.npy", {one.n, one.h, one.w, one.c}, image);
+        const std::string problems = files.folder.write("p1.json", "{\"problems\": [" + to_json(one) + "]}");
+        REQUIRE(run(fmt::format("run --problems {0} --input {1}/x1.npy --output {1}/y1.npy --packed {2}{3}", problems, files.folder.path("."),
+                                packed, reference)).code == 0);
+        const std::vector<float> found = read_npy(files.folder.path("y1.npy"), {1, one.p(), one.q(), one.out_channels()}, "output");
+        CHECK(std::equal(found.begin(), found.end(), wanted.begin()));
+    }
+}
+
+TEST_CASE("run refuses packed filters that do not fit, and leaves no output", "[cli]") {
+    const Files files(problem(Operator::conv2d));
+    const auto at = [&](const char *file) { return files.folder.path(file); };
+    const std::string reference = " --variant " + reference_of(Operator::conv2d), packed = at("w.packed");
+    const std::string common = fmt::format("run --problems {0} --input {1}/x.npy --output {1}/y.npy", files.problems, files.folder.path("."));
+    REQUIRE(run(files.command() + reference + " --save-packed " + packed).code == 0);
+    std::filesystem::remove(at("y.npy"));
+
+    // The variant that it gets by default, compiled in process, reads whole vectors; nothing else runs in its place.
+    check_bad_input(run(common + " --packed " + packed), {"w.packed", "in layout one_panel", "reads panels", "conv2d_f32_nhwc"});
+    ConvProblem other = files.tensors.problem;
+    other.k += 2;
+    const std::string problems = files.folder.write("p2.json", "{\"problems\": [" + to_json(other) + "]}");
+    check_bad_input(run(fmt::format("run --problems {0} --input {1}/x.npy --output {1}/y.npy --packed {2}{3}", problems,
+                                    files.folder.path("."), packed, reference)),
+                    {"w.packed", files.tensors.problem.weights_key(), other.weights_key()});
+    const std::string bytes = bytes_of(packed);
+    files.folder.write("short.packed", bytes.substr(0, bytes.size() - 4));
+    check_bad_input(run(common + reference + " --packed " + at("short.packed")), {"short.packed", "truncated"});
+    check_bad_input(run(common + reference + " --packed " + at("x.npy")), {"x.npy", "no file of packed weights"});
+    check_bad_input(run(common + reference + " --packed " + at("absent")), {"absent", "No such file"});
+    check_bad_input(run(common + reference + " --packed " + packed + " --filter " + at("w.npy")), {"--packed", "--filter"});
+    check_bad_input(run(common + reference + " --packed " + packed + " --save-packed " + at("z")), {"--packed", "--save-packed"});
+    check_bad_input(run(common + reference), {"--filter is missing", "(6, 3, 3, 5)"});
+    check_bad_input(run(files.command() + reference + " --save-packed " + at("./y.npy")), {"--output and --save-packed name the same file"});
+    check_bad_input(run(files.command() + reference + " --save-packed " + at("absent/w")), {"absent/w", "cannot be written"});
+    CHECK(!std::filesystem::exists(at("y.npy")));
+
+    const std::vector<std::string> before = files.folder.files();  // a disk that is full
+    check_bad_input(run(files.command() + reference + " --save-packed " + at("w.packed"), "ulimit -f 1; trap '' XFSZ;"),
+                    {"w.packed", "cannot be written"});
+    CHECK(files.folder.files() == before);
+    CHECK(bytes_of(packed) == bytes);
 }
 
 TEST_CASE("a malformed problem file is one sentence and exit code 2 for every command that reads one", "[cli]") {

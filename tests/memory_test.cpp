@@ -1,4 +1,4 @@
-// Kernels touch nothing but their tensors: pages without access lie directly before or after the input and the output. Each
+// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters and the output. Each
 // variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
@@ -71,11 +71,19 @@ void put(char (&to)[N], const std::string &text) {
 std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side) {
     Tensors t = make_exact_tensors(p, check_seed);
     GuardedFloats input(t.input.size(), side), output(t.output.size(), side);
-    std::memcpy(input.data(), t.input.data(), t.input.size() * sizeof(float));
-    input.forbid_writes();
+    GuardedFloats filter(t.filter.size(), side), pointwise(t.pointwise_filter.size(), side);
+    const std::pair<GuardedFloats *, const std::vector<float> *> given[] = {
+        {&input, &t.input}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
+    for (const auto &[guarded, values] : given) {
+        std::copy(values->begin(), values->end(), guarded->data());
+        guarded->forbid_writes();
+    }
+    Weights weights = t.weights();
+    weights.filter = filter.data();
+    weights.pointwise_filter = pointwise.data();
     std::fill(output.data(), output.data() + t.output.size(), std::numeric_limits<float>::quiet_NaN());
     Status status;
-    const std::unique_ptr<Plan> plan = Plan::create(p, variant, t.weights(), status);
+    const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
     if (plan) status = plan->run(input.data(), output.data());
     if (!status.ok()) return status.message;
     if (!output.pattern_intact()) return "memory beside the output was written";

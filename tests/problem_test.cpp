@@ -172,6 +172,18 @@ TEST_CASE("equal problems have equal keys, different ones different keys", "[pro
     same.name = "another name";
     same.pad_mode = PadMode::same;  // 3x3 at stride 1: one zero on every side
     CHECK(same.key() == base.key());
+
+    // Filters and biases do not depend on the images, nor on what is done with the sums.
+    std::set<std::string> weights_keys = {base.weights_key()};
+    for (Change change : changes) {
+        ConvProblem p = base;
+        change(p);
+        weights_keys.insert(p.weights_key());
+        const bool of_weights = p.c != base.c || p.k != base.k || p.r != base.r || p.s != base.s || p.groups != base.groups ||
+                                p.multiplier != base.multiplier || p.mid.bias != base.mid.bias || p.out.bias != base.out.bias || p.op != base.op;
+        CHECK((p.weights_key() != base.weights_key()) == of_weights);
+    }
+    CHECK(weights_keys.size() >= 8);
 }
 
 TEST_CASE("a problem that makes no sense is rejected with the field, what was found and what is allowed", "[problem]") {
@@ -269,7 +281,7 @@ TEST_CASE("the edge grid is valid and holds the shapes it promises", "[problem]"
         Variant v;
         v.op = op;
         v.isa = Isa::avx2;
-        v.panel = 16;
+        v.filter_layout.panel = 16;
         std::set<std::string> names;
         std::set<int64_t> c, k, w, stride, multipliers, groups;
         bool batch = false;

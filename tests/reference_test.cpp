@@ -247,3 +247,34 @@ TEST_CASE("a problem too large to compare in full is sampled, and a NaN is found
         out[i] = right;
     }
 }
+
+TEST_CASE("the error beyond the direct algorithm is a share of the largest output", "[reference]") {
+    ConvProblem p;
+    p.name = "example";
+    p.op = Operator::depsep;
+    p.n = 2;
+    p.h = 9;
+    p.w = 8;
+    p.c = 4;
+    p.k = 5;
+    p.r = p.s = 3;
+    p.stride_h = p.stride_w = 2;
+    p.dilation_w = 2;
+    p.mid.bias = p.out.bias = true;
+    p.mid.activation = Activation::relu;
+    const Tensors t = make_random_tensors(p, 3);
+    const std::vector<double> expected = naive(t);
+    std::vector<float> output(expected.begin(), expected.end());
+    double largest = 0;
+    for (double v : expected) largest = std::max(largest, std::abs(v));
+    CHECK(check_output(t, output.data(), 1e9, 0.02).rel_error < 1e-6);
+    output.back() += float(0.01 * largest);  // a corner, which is always looked at
+    for (double max_macs : {1e9, 1.0}) {
+        const CheckResult result = check_output(t, output.data(), max_macs, 0.02);
+        CHECK(result.passed);
+        CHECK(result.rel_error == Approx(0.01).epsilon(max_macs > 1 ? 0.01 : 0.5));
+        CHECK_FALSE(check_output(t, output.data(), max_macs, 0.001).passed);
+    }
+    output.front() = std::nanf("");
+    CHECK_FALSE(check_output(t, output.data(), 1e9, 0.02).passed);
+}

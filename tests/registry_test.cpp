@@ -76,13 +76,29 @@ TEST_CASE("select takes the first that is built, runs on the CPU and takes the p
         }
 }
 
+TEST_CASE("the table says which layout a variant reads and what packs it", "[registry]") {
+    std::set<std::string> layouts;
+    for (const Variant &v : Registry::builtin()) {
+        INFO(v.name);
+        const std::string layout = v.filter_layout.text();
+        layouts.insert(layout);
+        CHECK((layout == "as_given") == (v.op == Operator::depthwise));
+        CHECK((v.packer == nullptr) == (layout == "as_given"));
+        CHECK((layout.find("winograd4_panels") == 0) == (std::string(v.name).find("_wm4") != std::string::npos));
+        if (!v.is_hand_scheduled() && v.op != Operator::depthwise) CHECK(layout == "one_panel");
+        for (const Variant &other : Registry::builtin())  // one packer for each kind of layout and ISA
+            if (v.packer && v.packer == other.packer) CHECK((v.isa == other.isa && v.filter_layout.tile == other.filter_layout.tile));
+    }
+    CHECK(layouts.size() >= 4);
+}
+
 TEST_CASE("select never picks a variant whose error is above the problem's", "[registry]") {
     ConvProblem p;
     p.op = Operator::conv2d;
     p.h = p.w = 28, p.c = p.k = 128, p.r = p.s = 3;
     const Variant *const free = Registry::builtin().select(p, cpu_up_to(Isa::avx2), 1);
     REQUIRE(free);
-    CHECK(free->winograd == 4);
+    CHECK(free->filter_layout.tile == 4);
     CHECK(free->rel_error(p) > 3e-6);  // what was measured
     p.max_rel_error = 3e-6;
     CHECK_THAT(free->refuses(p), Catch::Contains("has a relative error of 6.8e-06 on 128 channels, the problem allows 3e-06"));

@@ -68,7 +68,7 @@ TEST_CASE("a tuned row makes a kernel for each problem and ISA that has a record
         CHECK(tuned.name.find(fmt::format("{}_f32_nhwc_avx2_tuned_vl8_", name(op))) == 0);
         CHECK(tuned.name.find("_tq2") != std::string::npos);
         for (const Knob &knob : knobs) CHECK(tuned.generator_params.at(std::string(knob.name)) == std::to_string(best.schedule.*knob.member));
-        CHECK(tuned.panel == panel(best.schedule, op));
+        CHECK(tuned.filter_layout.panel == panel(best.schedule, op));
         for (const Condition &c : tuned.when) CHECK(c.holds(p));
         // Exactly its problem: not another batch size, nor, for pointwise, another image.
         ConvProblem batch = p;
@@ -143,6 +143,23 @@ TEST_CASE("a kernel made in process takes the knobs of a record that speaks for 
     TuningRecord lesser = made_up_record(p, Isa::x64, 2, 4);
     CHECK(specialise_for(p, cpu, why_not, {lesser})->isa == Isa::avx2);  // the better ISA without a record before a lesser one with it
     CHECK(why_not.empty());
+}
+
+TEST_CASE("a plan has the packers of its kernels, each once", "[tuning]") {
+    const TemporaryFolder folder;
+    const std::string path = folder.write("t.json", R"({"variants": [
+        {"op": "conv2d", "isa": ["avx512", "avx2"], "scheduler": "hand", "suite": "microbenchmark", "knobs": {"winograd": 6}},
+        {"op": "conv2d", "isa": ["avx2"], "scheduler": "hand"},
+        {"op": "depsep", "isa": ["avx2"], "scheduler": "hand"},
+        {"op": "depthwise", "isa": ["x64"], "scheduler": "hand"}]})");
+    const std::vector<FunctionSpec> packers = packers_for(plan_kernels(path, {Isa::avx512, Isa::avx2, Isa::x64}));
+    std::vector<std::string> names;
+    for (const FunctionSpec &packer : packers) {
+        names.push_back(packer.name);
+        CHECK(to_json(function_spec_from_json(to_json(packer))) == to_json(packer));
+    }
+    CHECK(names == std::vector<std::string>{"pack_f32_avx2_panels", "pack_f32_avx2_winograd6", "pack_f32_avx512_winograd6"});
+    CHECK(packers[1].generator_params.at("winograd") == "6");
 }
 
 TEST_CASE("the records that are part of the program can all be read", "[tuning]") {

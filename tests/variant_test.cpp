@@ -147,7 +147,7 @@ TEST_CASE("a kernel that is given a shape it was not made for reports it or is r
         const CheckResult result = check_variant(unguarded, t);
         const auto says = [&](const char *text) { return result.message.find(text) != std::string::npos; };
         // By the kernel, as Plan::run says; or before a filter of another shape would be transformed.
-        const bool refused = says(" failed: ") || (v->winograd > 1 && says("is by Winograd's algorithm"));
+        const bool refused = says(" failed: ") || (v->is_winograd() && says("is by Winograd's algorithm"));
         CHECK(report(refused || (!has_extent && result.passed), *v, p, "not refused: " + result.message, test_command("wrong_shape")));
     }
 }

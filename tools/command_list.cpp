@@ -37,6 +37,7 @@ json variant_json(const Variant &v, const Cpu &cpu) {
             {"scheduler", v.scheduler},
             {"suite", v.suite},
             {"tuned_threads", v.tuned_threads},
+            {"filter_layout", v.filter_layout.text()},
             {"when", when},
             {"built", v.kernel != nullptr},
             {"error", v.error},
@@ -48,12 +49,13 @@ json variant_json(const Variant &v, const Cpu &cpu) {
 void print_variants(const std::vector<const Variant *> &variants, const Cpu &cpu) {
     size_t width = 8;
     for (const Variant *v : variants) width = std::max(width, std::string_view(v->name).size());
-    fmt::print("{:<{}}  {:<6}  {:>8}  {:<8}  {}\n", "variant", width, "isa", "size", "runnable", "takes");
+    constexpr const char *columns = "{:<{}}  {:<6}  {:>8}  {:<8}  {:<18}  {}\n";
+    fmt::print(columns, "variant", width, "isa", "size", "runnable", "reads filters as", "takes");
     for (const Variant *v : variants) {
         const std::string why_not = why_not_runnable(*v, cpu);
-        fmt::print("{:<{}}  {:<6}  {:>8}  {:<8}  {}{}\n", v->name, width, name(v->isa),
+        fmt::print(columns, v->name, width, name(v->isa),
                    v->kernel ? fmt::format("{:.1f} KiB", double(v->code_bytes) / 1024) : "-", why_not.empty() ? "yes" : "no",
-                   conditions(*v), why_not.empty() ? "" : "; " + why_not);
+                   v->filter_layout.text(), conditions(*v) + (why_not.empty() ? "" : "; " + why_not));
     }
     fmt::print("{} variants, in order of preference; this CPU runs up to {}\n", variants.size(), name(cpu.best));
 }

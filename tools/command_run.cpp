@@ -2,7 +2,9 @@
 #include "runtime/plan.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
+#include "tools/files.h"
 #include "tools/npy.h"
+#include "tools/packed_file.h"
 #include "tools/selection.h"
 #include "tools/tuning/knob_source.h"
 
@@ -17,7 +19,7 @@ namespace sepal {
 namespace {
 
 struct Options {
-    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output, tuning;
+    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output, tuning, packed, save_packed;
     int threads = std::max(1, int(std::thread::hardware_concurrency()));
 };
 
@@ -82,12 +84,16 @@ int run(const Options &o) {
     else if (!knobs.from_file_only(p, cpu))
         variant = Registry::builtin().select(p, cpu, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
     const bool depsep = p.op == Operator::depsep;
+    const bool unpacked = o.packed.empty();
     const std::vector<float> input = read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c});
-    const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", true, filter_shape(p));
-    const std::vector<float> mid_bias = read_tensor(p, "--mid-bias", o.mid_bias, "mid_bias", p.mid.bias, {p.mid_channels()});
+    const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", unpacked, filter_shape(p));
+    const std::vector<float> mid_bias = read_tensor(p, "--mid-bias", o.mid_bias, "mid_bias", unpacked && p.mid.bias, {p.mid_channels()});
     const std::vector<float> pointwise =
-        read_tensor(p, "--pointwise-filter", o.pointwise_filter, "pointwise_filter", depsep, {p.k, p.mid_channels()});
-    const std::vector<float> bias = read_tensor(p, "--bias", o.bias, "bias", p.out.bias, {p.out_channels()});
+        read_tensor(p, "--pointwise-filter", o.pointwise_filter, "pointwise_filter", unpacked && depsep, {p.k, p.mid_channels()});
+    const std::vector<float> bias = read_tensor(p, "--bias", o.bias, "bias", unpacked && p.out.bias, {p.out_channels()});
+    for (const std::string &file : {o.output, o.save_packed})
+        if (!file.empty()) check_writable(file);
+    if (o.output == o.save_packed) throw BadInput("--output and --save-packed name the same file; give each its own");
 
     // A kernel compiled for exactly this problem is faster than one for any shape.
     std::unique_ptr<InProcessKernel> in_process;
@@ -101,16 +107,24 @@ int run(const Options &o) {
     set_num_threads(o.threads);
     if (in_process) set_num_threads_in_process(o.threads);
 
-    const Weights weights = {filter.data(), mid_bias.data(), pointwise.data(), bias.data()};
     std::vector<float> output(size_t(p.output_elements()));
     Status status;
-    const std::unique_ptr<Plan> plan = Plan::create(p, *variant, weights, status);
+    std::shared_ptr<const PackedWeights> weights;
+    if (unpacked)
+        weights = PackedWeights::pack(p, *variant, {filter.data(), mid_bias.data(), pointwise.data(), bias.data()}, status);
+    else
+        weights = read_packed_file(o.packed, p, *variant);
+    const std::unique_ptr<Plan> plan = weights ? Plan::create(p, *variant, weights, status) : nullptr;
     if (plan) status = plan->run(input.data(), output.data());
     if (!status.ok()) throw std::runtime_error(fmt::format("{}: problem \"{}\": {}", o.problems, p.name, status.message));
     const std::vector<int64_t> shape = {p.n, p.p(), p.q(), p.out_channels()};
+    if (!o.save_packed.empty()) write_packed_file(o.save_packed, *weights);
     write_npy(o.output, shape, output.data());
     fmt::print("{}: {} {} by {}{}\n", p.name, o.output, shape_text(shape), variant->name,
                in_process ? fmt::format(" (compiled in process in {:.1f} s)", in_process->compile_seconds()) : "");
+    if (!o.save_packed.empty())
+        fmt::print("{}: {} of {}, {} bytes, packed in {:.3f} ms\n", o.save_packed, weights->layout().text(), weights->weights_key(), weights->bytes(),
+                   1e3 * weights->pack_seconds());
     return exit_ok;
 }
 
@@ -124,11 +138,17 @@ void add_run_command(CLI::App &app, int &exit_code) {
     command->add_option("--variant", options->variant,
                         "The variant; default: one specialised to the problem, if need be compiled in process");
     command->add_option("--input", options->input, "[N, H, W, C]")->required();
-    command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]")
-        ->required();
-    command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]");
-    command->add_option("--pointwise-filter", options->pointwise_filter, "depsep: [K, C * M]");
-    command->add_option("--bias", options->bias, "With bias: one for each output channel");
+    CLI::Option *const constants[] = {
+        command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]"),
+        command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]"),
+        command->add_option("--pointwise-filter", options->pointwise_filter, "depsep: [K, C * M]"),
+        command->add_option("--bias", options->bias, "With bias: one for each output channel")};
+    CLI::Option *save =
+        command->add_option("--save-packed", options->save_packed, "Write the filters and biases to this file, as the variant reads them");
+    CLI::Option *packed =
+        command->add_option("--packed", options->packed, "Take them from such a file, written for the layout of the variant and these shapes");
+    packed->excludes(save);
+    for (CLI::Option *constant : constants) packed->excludes(constant);
     command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]")->required();
     command->add_option("--threads", options->threads, "Threads that the kernel uses")->check(CLI::Range(1, 1024))->capture_default_str();
     command->add_option("--tuning", options->tuning, "Take the knobs from this file of tuning records, where it has one for the problem");

@@ -103,7 +103,7 @@ private:
 }  // namespace
 
 std::vector<ConvProblem> edge_grid(const Variant &variant) {
-    const int64_t lanes = lanes_f32(variant.isa), unit = variant.panel > 0 ? variant.panel : lanes;
+    const int64_t lanes = lanes_f32(variant.isa), panel = variant.filter_layout.panel, unit = panel > 0 ? panel : lanes;
     const bool has_depthwise = variant.op == Operator::depthwise || variant.op == Operator::depsep;
     Grid grid(variant.op);
     for (const Space &space : spaces) grid.add(space, lanes + 1, std::min<int64_t>(unit + 1, 150));
@@ -122,7 +122,7 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
         for (int64_t groups : {2, 3, 5})
             for (int64_t c : {int64_t(1), int64_t(3), lanes})
                 for (int64_t k : {int64_t(1), lanes + 1}) grid.add(spaces[next++ % 20], groups * c, groups * k, 1, groups);
-    if (variant.winograd > 1) {  // images of several tiles and blocks, around their edges
+    if (variant.is_winograd()) {  // images of several tiles and blocks, around their edges
         const std::vector<int64_t> cs = {2 * lanes, 2 * lanes + 1, 3 * lanes - 1, 37, 64}, ks = {1, unit - 1, unit, unit + 1};
         for (int64_t w = 14; w <= 37; w++, next++)
             grid.add({1 + int64_t(next % 2), 14 + w * 5 % 11, w, 3, 3}, cs[next % cs.size()], ks[next % ks.size()]);

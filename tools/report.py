@@ -16,7 +16,7 @@ from report_peers import is_own, is_peer, peers_plot, read_tuning, tuning_sectio
 from report_plots import bars, best, fused_plot, label, number, problems, roofline_plot, sweep_plot, timed
 
 REQUIRED = {"suite": str, "problem": str, "variant": str, "provider": str, "threads": int, "cache": str, "check": str}
-NUMBERS = ("median_ms", "min_ms", "spread_pct", "gflops", "gbps", "pct_fma_peak", "pct_roofline")
+NUMBERS = ("median_ms", "min_ms", "spread_pct", "gflops", "gbps", "pct_fma_peak", "pct_roofline", "packed_bytes", "pack_ms")
 
 STYLE = """
 :root { color-scheme: light; }
@@ -175,6 +175,8 @@ def all_rows(rows):
                 note = f", compiled in process in {number(r['compile_seconds'], 2)} s" if r.get("compile_seconds") else ""
                 if not is_peer(r) and r.get("winograd"):
                     note += f", by Winograd's algorithm, relative error {r['relative_error'] or 0:.1e}"
+                if r.get("filter_layout") and r["packed_bytes"] is not None:
+                    note += f"; filter as <code>{esc(r['filter_layout'])}</code>: {number(r['packed_bytes'] / 1e6, 3)} MB, packed in {number(r['pack_ms'], 3)} ms"
                 if is_peer(r):
                     details = [r[key] for key in ("peer_version", "peer_configuration") if r.get(key)]
                     if r.get("winograd"):

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "generators/conv_stages.h"
+#include "generators/pack_stages.h"
 #include "schedules/schedule.h"
 
 namespace sepal {
@@ -12,6 +13,10 @@ void schedule_winograd_x86(WinogradStages &stages, const Schedule &knobs, const 
 void schedule_depthwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_pointwise_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 void schedule_depsep_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
+
+// Filters are packed once: these have no knobs.
+void schedule_pack_panels_x86(PackStages &stages, const Halide::Target &target);
+void schedule_pack_winograd_x86(PackStages &stages, const Halide::Target &target);
 
 // Whether accumulators sum block by block, each of knobs.c_block channels.
 bool has_blocks(const ConvStages &stages, const Schedule &knobs);

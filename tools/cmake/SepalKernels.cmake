@@ -1,15 +1,16 @@
-# sepal_kernels: every kernel of schedules/variants.json, one command for each, and the table of them. Which kernels there
-# are is planned in C++ (tools/compile/plan_main.cpp) while CMake configures.
+# sepal_kernels: every kernel of schedules/variants.json and the functions that pack filters for them, one command for each, and the
+# table of the kernels. Which there are is planned in C++ (tools/compile/plan_main.cpp) while CMake configures.
 set(kernel_table ${CMAKE_SOURCE_DIR}/schedules/variants.json)
 set(kernel_dir ${CMAKE_BINARY_DIR}/kernels)
 set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.cpp
     ${problem_file_sources} ${tuning_record_sources}
+    ${CMAKE_SOURCE_DIR}/runtime/filter_layout.cpp
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp
     ${CMAKE_SOURCE_DIR}/runtime/winograd.cpp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
     ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h
     ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h
-    ${CMAKE_SOURCE_DIR}/runtime/problem.h)
+    ${CMAKE_SOURCE_DIR}/runtime/problem.h ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h)
 
 # A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
 set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
@@ -38,8 +39,12 @@ elseif(plan_error)
     message(WARNING "${plan_error}")  # records that are skipped
 endif()
 string(REPLACE "\n" ";" kernel_names "${kernel_names}")
+set(packer_names ${kernel_names})
+list(FILTER packer_names INCLUDE REGEX "^pack_")
+list(FILTER kernel_names EXCLUDE REGEX "^pack_")
 list(LENGTH kernel_names kernel_count)
-message(STATUS "${kernel_count} kernels planned for ${SEPAL_ISAS}")
+list(LENGTH packer_names packer_count)
+message(STATUS "${kernel_count} kernels and ${packer_count} packers planned for ${SEPAL_ISAS}")
 
 add_executable(sepal-compile compile/compile_main.cpp)
 target_link_libraries(sepal-compile PRIVATE sepal_codegen fmt::fmt-header-only nlohmann_json::nlohmann_json)
@@ -61,6 +66,13 @@ foreach(kernel IN LISTS kernel_names)
     list(APPEND kernel_objects ${kernel_dir}/${kernel}.o)
     list(APPEND kernel_specs ${spec})
     list(APPEND kernel_built ${kernel_dir}/${kernel}.built.json)
+endforeach()
+foreach(packer IN LISTS packer_names)
+    set(spec ${kernel_dir}/${packer}.spec.json)
+    add_custom_command(OUTPUT ${kernel_dir}/${packer}.o
+        COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> packer ${spec} ${kernel_dir} DEPENDS sepal-compile ${spec}
+        COMMENT "Packer ${packer}" VERBATIM)
+    list(APPEND kernel_objects ${kernel_dir}/${packer}.o)
 endforeach()
 add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> runtime ${kernel_dir}/halide_runtime.o
     DEPENDS sepal-compile VERBATIM)

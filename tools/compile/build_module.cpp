@@ -39,9 +39,9 @@ AutoschedulerParams autoscheduler_for(const std::string &scheduler) {
 
 Target kernel_target(Isa isa) { return Target(std::string(halide_target(isa))).with_feature(Target::NoRuntime); }
 
-Module build_module(const KernelSpec &spec, const Target &target) {
+Module build_module(const FunctionSpec &spec, const Target &target) {
     const GeneratorContext context(target, autoscheduler_for(spec.scheduler));
-    auto generator = Internal::GeneratorRegistry::create(spec.winograd > 1 ? "winograd" : std::string(name(spec.op)), context);
+    auto generator = Internal::GeneratorRegistry::create(spec.generator, context);
     for (const auto &[param, value] : spec.generator_params) generator->set_generatorparam_value(param, value);
     return generator->build_module(spec.name);
 }

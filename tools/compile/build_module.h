@@ -1,4 +1,4 @@
-// From a KernelSpec to Halide's Module: the one way in which generators are created, for kernels compiled ahead of time and
+// From a FunctionSpec to Halide's Module: the one way in which generators are created, for functions compiled ahead of time and
 // in process alike.
 #pragma once
 
@@ -8,11 +8,11 @@
 
 namespace sepal {
 
-// The Halide target of a kernel: that of its ISA, without Halide's runtime (all kernels share one).
+// The Halide target of a generated function: that of its ISA, without Halide's runtime (all kernels share one).
 Halide::Target kernel_target(Isa isa);
 
 // Runs the spec's generator and scheduler, and lowers. The function is called `spec.name`. `target` says what to compile
 // for: kernel_target(spec.isa), or the same with Target::JIT. Throws Halide::Error.
-Halide::Module build_module(const KernelSpec &spec, const Halide::Target &target);
+Halide::Module build_module(const FunctionSpec &spec, const Halide::Target &target);
 
 }  // namespace sepal

@@ -2,6 +2,7 @@
 //   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. An autoscheduler that cannot do the operator, or knobs of a
 //                             tuning record that do not compile, are no error of the build: the object is empty, .built.json and
 //                             a sentence on stderr carry the reason.
+//   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
 #include "assemble.h"
@@ -19,6 +20,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <stdexcept>
 
 using namespace sepal;
@@ -44,7 +46,7 @@ void write(const fs::path &path, const std::string &text) {
     fs::rename(temporary, path);
 }
 
-void compile_object(const KernelSpec &spec, const fs::path &object) {
+void compile_object(const FunctionSpec &spec, const fs::path &object) {
     const Halide::Module module = build_module(spec, kernel_target(spec.isa));
     if (has_prefetches(module))
         assemble(module, object.string());
@@ -114,23 +116,34 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
           json{{"error", error}, {"object_bytes", fs::file_size(object)}, {"compile_seconds", seconds}}.dump() + "\n");
 }
 
+void compile_packer(const std::string &spec_path, const fs::path &output) {
+    const FunctionSpec spec = function_spec_from_json(read(spec_path));
+    fs::create_directories(output);
+    compile_object(spec, output / (spec.name + ".o"));
+}
+
 std::string quoted(const std::string &text) { return json(text).dump(); }
 
 void write_table(const fs::path &output, const std::vector<std::string> &spec_paths) {
     std::string declarations, rows;
+    std::set<std::string> packers;
     for (const std::string &path : spec_paths) {
         const KernelSpec spec = kernel_spec_from_json(read(path));
         const json built = json::parse(read(fs::path(path).parent_path() / (spec.name + ".built.json")));
         const std::string error = built.at("error");
         if (error.empty()) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", spec.name);
+        const auto packer = packer_for(spec.filter_layout, spec.isa);
+        if (packer && packers.insert(packer->name).second) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", packer->name);
+        const FilterLayout &filter = spec.filter_layout;
         std::string knobs, when;
         for (const auto &[token, value] : spec.knobs) knobs += fmt::format("{{\"{}\", {}}}, ", token, value);
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
                                 c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
-        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {}, {}, {}, {}, {}}},\n",
+        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
-                            spec.tuned_threads, knobs, when, spec.when.size(), spec.panel, spec.winograd, error.empty() ? spec.name + "_argv" : "nullptr",
+                            spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile,
+                            packer ? packer->name + "_argv" : "nullptr", error.empty() ? spec.name + "_argv" : "nullptr",
                             quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
     }
     write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");
@@ -142,12 +155,15 @@ int main(int argc, char **argv) try {
     const std::string verb = argc > 1 ? argv[1] : "";
     if (verb == "kernel" && argc == 4) {
         compile_kernel(argv[2], argv[3]);
+    } else if (verb == "packer" && argc == 4) {
+        compile_packer(argv[2], argv[3]);
     } else if (verb == "runtime" && argc == 3) {
         Halide::compile_standalone_runtime(std::string(argv[2]), Halide::Target(std::string(halide_target(Isa::x64))));
     } else if (verb == "table" && argc > 3) {
         write_table(argv[2], {argv + 3, argv + argc});
     } else {
-        throw std::runtime_error("usage: sepal-compile kernel SPEC.json OUTPUT | runtime OBJECT | table OUTPUT.inc SPEC.json...");
+        throw std::runtime_error(
+            "usage: sepal-compile kernel SPEC.json OUTPUT | packer SPEC.json OUTPUT | runtime OBJECT | table OUTPUT.inc SPEC.json...");
     }
     return 0;
 } catch (const std::exception &e) {

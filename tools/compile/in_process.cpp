@@ -8,6 +8,8 @@
 #include <dlfcn.h>
 
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 using namespace Halide;
@@ -41,6 +43,30 @@ private:
     void *library_ = nullptr;
 };
 
+Target jit_target(Isa isa) { return kernel_target(isa).without_feature(Target::NoRuntime).with_feature(Target::JIT); }
+
+Internal::JITModule compile_in_memory(const Module &module, const std::string &name, const Target &target) {
+    static const bool handler_set = [] {
+        JITHandlers handlers;
+        handlers.custom_error = on_jit_error;
+        Internal::JITSharedRuntime::set_default_handlers(handlers);
+        return true;
+    }();
+    (void)handler_set;
+    return Internal::JITModule(module, module.get_function_by_name(name), Internal::JITSharedRuntime::get(nullptr, target));
+}
+
+// There are few packers, each for many kernels: they are kept until the program ends.
+KernelFunction packer_in_process(const FunctionSpec &spec) {
+    static std::mutex mutex;
+    static auto &packers = *new std::map<std::string, Internal::JITModule>;  // not destroyed, for Halide's own state may be by then
+    std::lock_guard<std::mutex> lock(mutex);
+    auto found = packers.find(spec.name);
+    if (found == packers.end())
+        found = packers.emplace(spec.name, compile_in_memory(build_module(spec, jit_target(spec.isa)), spec.name, jit_target(spec.isa))).first;
+    return reinterpret_cast<KernelFunction>(found->second.argv_function());
+}
+
 }  // namespace
 
 struct InProcessKernel::Contents {
@@ -61,19 +87,13 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     auto contents = std::make_unique<InProcessKernel::Contents>();
     contents->spec = spec;
     try {
-        const Target target = kernel_target(spec.isa).without_feature(Target::NoRuntime).with_feature(Target::JIT);
+        const Target target = jit_target(spec.isa);
         const Module module = build_module(spec, target);
-        static const bool handler_set = [] {
-            JITHandlers handlers;
-            handlers.custom_error = on_jit_error;
-            Internal::JITSharedRuntime::set_default_handlers(handlers);
-            return true;
-        }();
-        (void)handler_set;
+        if (const auto packer = packer_for(spec.filter_layout, spec.isa)) contents->variant.packer = packer_in_process(*packer);
         if (has_prefetches(module))
             contents->variant.kernel = contents->loaded.load(build_module(spec, kernel_target(spec.isa)), spec.name);
         else
-            contents->module = Internal::JITModule(module, module.get_function_by_name(spec.name), Internal::JITSharedRuntime::get(nullptr, target));
+            contents->module = compile_in_memory(module, spec.name, target);
     } catch (const Halide::Error &e) {
         throw std::runtime_error(spec.name + " could not be compiled: " + e.what());
     }
@@ -89,8 +109,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     v.tuned_threads = kept.tuned_threads;
     for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
-    v.panel = kept.panel;
-    v.winograd = kept.winograd;
+    v.filter_layout = kept.filter_layout;
     if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));

@@ -70,11 +70,17 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
     if (hand && is_winograd(full)) named.winograd = full.winograd;
     for (const Knob &knob : knobs)
         if (named.*knob.member) spec.knobs.emplace_back(knob.token, named.*knob.member);
+    spec.generator = name(op);
+    spec.filter_layout.kind = op == Operator::depthwise ? FilterLayout::Kind::as_given : FilterLayout::Kind::panels;
     if (hand) {
-        spec.panel = panel(full, op);
-        spec.winograd = full.winograd;
+        spec.filter_layout.panel = panel(full, op);
+        if (is_winograd(full)) {
+            spec.generator = "winograd";
+            spec.filter_layout.kind = FilterLayout::Kind::winograd;
+            spec.filter_layout.tile = full.winograd;
+        }
         for (const Knob &knob : knobs) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
-        spec.generator_params["panel"] = std::to_string(spec.panel);
+        spec.generator_params["panel"] = std::to_string(spec.filter_layout.panel);
         if (const auto least = least_extent(op)) spec.when.push_back({least->field, Condition::Relation::at_least, full.*least->knob});
     } else if (scheduler == "reference") {
         spec.generator_params["unscheduled"] = "true";
@@ -268,26 +274,79 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
     return specs;
 }
 
+std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa) {
+    FunctionSpec packer;
+    packer.isa = isa;
+    packer.scheduler = "hand";
+    const std::string prefix = fmt::format("pack_f32_{}_", name(isa));
+    switch (layout.kind) {
+    case FilterLayout::Kind::as_given: return std::nullopt;
+    case FilterLayout::Kind::panels:
+        packer.name = prefix + "panels";
+        packer.generator = "pack_panels";
+        break;
+    case FilterLayout::Kind::winograd:
+        packer.name = prefix + fmt::format("winograd{}", layout.tile);
+        packer.generator = "pack_winograd";
+        packer.generator_params["winograd"] = std::to_string(layout.tile);
+        break;
+    }
+    return packer;
+}
+
+std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
+    std::map<std::string, FunctionSpec> packers;
+    for (const KernelSpec &kernel : kernels)
+        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa)) packers.emplace(packer->name, *packer);
+    std::vector<FunctionSpec> all;
+    for (const auto &[name, packer] : packers) all.push_back(packer);
+    return all;
+}
+
+namespace {
+
+json function_json(const FunctionSpec &spec) {
+    return {{"name", spec.name}, {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
+            {"generator_params", spec.generator_params}};
+}
+
+void read_function(const json &j, FunctionSpec &spec) {
+    spec.name = j.at("name");
+    spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
+    spec.scheduler = j.at("scheduler");
+    spec.generator = j.at("generator");
+    spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();
+}
+
+}  // namespace
+
+std::string to_json(const FunctionSpec &spec) { return function_json(spec).dump(1) + "\n"; }
+
+FunctionSpec function_spec_from_json(const std::string &text) {
+    FunctionSpec spec;
+    read_function(json::parse(text), spec);
+    return spec;
+}
+
 std::string to_json(const KernelSpec &spec) {
     json when = json::array(), knob_list = json::array();
     for (const Condition &c : spec.when)
         when.push_back({{"field", name(c.field)}, {"at_least", c.relation == Condition::Relation::at_least}, {"value", c.value}});
     for (const auto &[token, value] : spec.knobs) knob_list.push_back({{"knob", token}, {"value", value}});
-    return json{{"name", spec.name}, {"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)},
-                {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"suite", spec.suite},
-                {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when}, {"panel", spec.panel}, {"winograd", spec.winograd}, {"generator_params", spec.generator_params}}
-               .dump(1) + "\n";
+    json j = function_json(spec);
+    j.update({{"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)}, {"suite", spec.suite},
+              {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when},
+              {"filter_layout", {{"kind", int(spec.filter_layout.kind)}, {"panel", spec.filter_layout.panel}, {"tile", spec.filter_layout.tile}}}});
+    return j.dump(1) + "\n";
 }
 
 KernelSpec kernel_spec_from_json(const std::string &text) {
     const json j = json::parse(text);
     KernelSpec spec;
-    spec.name = j.at("name");
+    read_function(j, spec);
     spec.op = operator_from_name(j.at("op").get<std::string>()).value();
     spec.dtype = dtype_from_name(j.at("dtype").get<std::string>()).value();
     spec.layout = layout_from_name(j.at("layout").get<std::string>()).value();
-    spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
-    spec.scheduler = j.at("scheduler");
     spec.suite = j.at("suite");
     spec.tuned_threads = j.at("tuned_threads");
     for (const json &k : j.at("knobs")) spec.knobs.emplace_back(k.at("knob").get<std::string>(), k.at("value").get<int64_t>());
@@ -295,9 +354,8 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
         spec.when.push_back({field_from_name(c.at("field").get<std::string>()).value(),
                              c.at("at_least").get<bool>() ? Condition::Relation::at_least : Condition::Relation::equal,
                              c.at("value").get<int64_t>()});
-    spec.panel = j.at("panel");
-    spec.winograd = j.at("winograd");
-    spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();
+    const json &layout = j.at("filter_layout");
+    spec.filter_layout = {FilterLayout::Kind(layout.at("kind").get<int>()), layout.at("panel"), layout.at("tile")};
     return spec;
 }
 

@@ -14,23 +14,27 @@
 
 namespace sepal {
 
-struct KernelSpec {
-    // <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
-    // fixes. A kernel specialised to a problem leaves out those at their defaults (stride 1, dilation 1, groups 1,
-    // multiplier 1, no padding, no activation). The knobs of a tuned kernel are all that are not 0.
+// One generated function: a kernel, or a packer.
+struct FunctionSpec {
     std::string name;
+    Isa isa = Isa::x64;
+    std::string generator;                                // as it is registered in generators/
+    std::map<std::string, std::string> generator_params;  // of a kernel: those of generators/conv_generator.h
+    std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018
+};
+
+// Its name is <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
+// fixes. A kernel specialised to a problem leaves out those at their defaults (stride 1, dilation 1, groups 1, multiplier 1, no
+// padding, no activation). The knobs of a tuned kernel are all that are not 0.
+struct KernelSpec : FunctionSpec {
     Operator op = Operator::conv2d;
     DType dtype = DType::f32;
     Layout layout = Layout::nhwc;
-    Isa isa = Isa::x64;
-    std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018
-    std::string suite;                                    // of the problem that the kernel is specialised to, or empty
-    int tuned_threads = 0;                                // of the record that the knobs of a tuned kernel are from; else 0
-    std::vector<std::pair<std::string, int64_t>> knobs;   // tokens and values, as the row sets them
+    std::string suite;                                   // of the problem that the kernel is specialised to, or empty
+    int tuned_threads = 0;                               // of the record that the knobs of a tuned kernel are from; else 0
+    std::vector<std::pair<std::string, int64_t>> knobs;  // tokens and values, as the row sets them
     std::vector<Condition> when;
-    int panel = 0;
-    int winograd = 0;                                     // Variant::winograd
-    std::map<std::string, std::string> generator_params;  // of generators/conv_generator.h
+    FilterLayout filter_layout;                          // Variant::filter_layout
 };
 
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
@@ -62,8 +66,16 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
                                      const std::vector<TuningRecord> &records = {});
 
+// The function that packs filters into a layout for the variants of an ISA (generators/pack_generator.cpp): pack_f32_<isa>_panels or
+// pack_f32_<isa>_winograd<tile>, for any shape and panel. Empty for a layout that is as given.
+std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa);
+// Those that the kernels need, each once.
+std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels);
+
 // A spec as a JSON object and back. A build keeps one file for each kernel, so that a changed row rebuilds its kernels only.
 std::string to_json(const KernelSpec &spec);
 KernelSpec kernel_spec_from_json(const std::string &text);
+std::string to_json(const FunctionSpec &spec);
+FunctionSpec function_spec_from_json(const std::string &text);
 
 }  // namespace sepal

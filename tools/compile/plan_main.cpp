@@ -1,6 +1,6 @@
 // sepal-plan TABLE OUTPUT ISA... [--tuning RECORDS...]: writes OUTPUT/<name>.spec.json for each kernel of the table (only where it
-// changed) and prints the names, one a line, in order of preference. What is wrong with a record goes to stderr, a line each.
-// Built and run while CMake configures; needs no Halide.
+// changed) and prints the names, one a line, in order of preference; then the same for the packers (pack_...) that they need. What is
+// wrong with a record goes to stderr, a line each. Built and run while CMake configures; needs no Halide.
 #include "kernel_spec.h"
 #include "tools/tuning/database.h"
 
@@ -14,6 +14,24 @@
 #include <iterator>
 #include <stdexcept>
 
+namespace {
+
+template<typename Spec>
+void write_spec(const std::string &folder, const Spec &spec) {
+    const std::filesystem::path path = std::filesystem::path(folder) / (spec.name + ".spec.json");
+    const std::string text = to_json(spec);
+    std::ifstream old(path);
+    if (std::string(std::istreambuf_iterator<char>(old), {}) != text) {
+        std::ofstream file(path);
+        file << text;
+        file.close();
+        if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", path.string()));
+    }
+    std::puts(spec.name.c_str());
+}
+
+}  // namespace
+
 int main(int argc, char **argv) try {
     if (argc < 4) throw std::runtime_error("usage: sepal-plan TABLE OUTPUT ISA... [--tuning RECORDS...]");
     std::vector<sepal::Isa> isas;
@@ -25,18 +43,9 @@ int main(int argc, char **argv) try {
     }
     const sepal::TuningDatabase tuning = sepal::read_tuning_files({argv + std::min(i + 1, argc), argv + argc});
     std::filesystem::create_directories(argv[2]);
-    for (const sepal::KernelSpec &spec : sepal::plan_kernels(argv[1], isas, tuning.records)) {
-        const std::filesystem::path path = std::filesystem::path(argv[2]) / (spec.name + ".spec.json");
-        const std::string text = to_json(spec);
-        std::ifstream old(path);
-        if (std::string(std::istreambuf_iterator<char>(old), {}) != text) {
-            std::ofstream file(path);
-            file << text;
-            file.close();
-            if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", path.string()));
-        }
-        std::puts(spec.name.c_str());
-    }
+    const std::vector<sepal::KernelSpec> kernels = sepal::plan_kernels(argv[1], isas, tuning.records);
+    for (const sepal::KernelSpec &spec : kernels) write_spec(argv[2], spec);
+    for (const sepal::FunctionSpec &spec : sepal::packers_for(kernels)) write_spec(argv[2], spec);
     for (const std::string &complaint : tuning.complaints) fmt::print(stderr, "sepal-plan: {}; it is skipped\n", complaint);
     return 0;
 } catch (const std::exception &e) {

@@ -1,0 +1,27 @@
+#include "filter_layout.h"
+
+#include "winograd.h"
+
+#include <fmt/format.h>
+
+namespace sepal {
+
+std::string FilterLayout::text() const {
+    if (kind == Kind::as_given) return "as_given";
+    const std::string panels = panel ? fmt::format("panels{}", panel) : "one_panel";
+    return kind == Kind::winograd ? fmt::format("winograd{}_{}", tile, panels) : panels;
+}
+
+PackedExtents FilterLayout::extents(const ConvProblem &p) const {
+    const int64_t k = p.k / p.groups;
+    PackedExtents e;
+    e.panel = panel ? panel : k;
+    e.c = p.summed_channels();
+    e.points = p.op == Operator::conv2d ? p.r * p.s : 1;
+    if (kind == Kind::winograd) e.points = winograd_points(tile) * winograd_points(tile);
+    e.panels = (k + e.panel - 1) / e.panel;
+    e.groups = p.groups;
+    return e;
+}
+
+}  // namespace sepal

@@ -1,0 +1,41 @@
+#include "kernel_call.h"
+
+#include "kernel_error.h"
+
+#include <fmt/format.h>
+
+namespace sepal {
+namespace {
+
+void on_kernel_error(void *, const char *message) { record_kernel_error(message); }
+
+}  // namespace
+
+void Descriptor::describe(const float *host, const int64_t *extents, size_t dimensions) {
+    int64_t stride = 1;
+    for (size_t i = 0; i < dimensions; i++) {
+        dims[i] = halide_dimension_t(0, int32_t(extents[i]), int32_t(stride));
+        stride *= extents[i];
+    }
+    buffer = {};
+    // halide_buffer_t has no const form; inputs are only read.
+    buffer.host = reinterpret_cast<uint8_t *>(const_cast<float *>(host));
+    buffer.type = halide_type_of<float>();
+    buffer.dimensions = int32_t(dimensions);
+    buffer.dim = dims;
+}
+
+Status call_generated(KernelFunction function, void **argv, const char *what, const char *name) {
+    static const bool handler_set = [] {
+        halide_set_error_handler(on_kernel_error);
+        return true;
+    }();
+    (void)handler_set;
+    take_kernel_error();  // of an earlier failure that nobody asked about
+    const int rc = function(argv);
+    if (rc == 0) return {};
+    const std::string why = take_kernel_error();
+    return {Status::Code::kernel_failed, fmt::format("{} {} failed: {}", what, name, why.empty() ? fmt::format("error code {}", rc) : why)};
+}
+
+}  // namespace sepal

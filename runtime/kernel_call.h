@@ -1,0 +1,27 @@
+// Calling generated functions.
+#pragma once
+
+#include "registry.h"
+#include "status.h"
+
+#include <HalideRuntime.h>
+
+#include <initializer_list>
+
+namespace sepal {
+
+// A dense buffer descriptor; extents innermost first.
+struct Descriptor {
+    halide_buffer_t buffer = {};
+    halide_dimension_t dims[6] = {};
+
+    Descriptor() = default;
+    Descriptor(const Descriptor &) = delete;  // `buffer` points to `dims`
+    void describe(const float *host, const int64_t *extents, size_t dimensions);
+    void describe(const float *host, std::initializer_list<int64_t> extents) { describe(host, extents.begin(), extents.size()); }
+};
+
+// Calls it; a failure is "`what` `name` failed: " and what Halide's runtime said.
+Status call_generated(KernelFunction function, void **argv, const char *what, const char *name);
+
+}  // namespace sepal
