@@ -57,6 +57,9 @@ struct Variant {
     int when_count = 0;
     int64_t panel = 0;  // output channels in one packed panel of the (pointwise) filter; 0: one panel of all
     int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (winograd.h); 0 and 1: by the direct one
+    // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
+    // there; 0: those of a float.
+    int output_alignment = 0;
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
     int64_t code_bytes = 0;  // machine code and constants in the object file

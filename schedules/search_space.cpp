@@ -41,7 +41,7 @@ std::vector<int> block_values(int64_t channels) {
     return values;
 }
 
-std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
+std::vector<Axis> axes_of_operator(const ConvProblem &p, Isa isa) {
     const int64_t registers = vector_registers(isa), q = p.op == Operator::pointwise ? p.pixels() : p.q();
     if (p.op == Operator::depthwise)
         return {{knob_of(&Schedule::lanes), false, lane_values(p.mid_channels(), isa)},
@@ -69,10 +69,16 @@ std::vector<Axis> axes_of(const ConvProblem &p, Isa isa) {
     return axes;
 }
 
+std::vector<Axis> axes_of(const ConvProblem &p, Isa isa, bool streaming) {
+    std::vector<Axis> axes = axes_of_operator(p, isa);
+    if (streaming && streaming_pays(p, isa)) axes.push_back({knob_of(&Schedule::streaming), false, {1, 2}});
+    return axes;
+}
+
 }  // namespace
 
 SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &budget)
-    : problem_(problem), isa_(isa), budget_(budget), axes_(axes_of(problem, isa)) {
+    : problem_(problem), isa_(isa), budget_(budget), axes_(axes_of(problem, isa, budget.streaming)) {
     hand_ = complete(derive({}, problem.op, isa, problem));
     std::vector<size_t> place(axes_.size(), 0);
     for (size_t axis = 0; axis < axes_.size();) {  // counts through the grid, the first axis quickest

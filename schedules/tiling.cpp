@@ -122,8 +122,10 @@ constexpr int64_t filter_kept_in_l3 = 4 << 20;
 // Accumulators and whatever a step loads are short of room in 16 registers.
 bool few_registers(Isa isa) { return vector_registers(isa) < 32; }
 
-// Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
-bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > (int64_t(16) << 20); }
+// A tensor that is larger comes from memory beyond every cache: a large share of a core's.
+constexpr int64_t most_cached_bytes = 16 << 20;
+
+bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > most_cached_bytes; }
 
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && filter_stays(problem, isa); }
@@ -402,8 +404,15 @@ std::string knobs_text(const Schedule &schedule, char separator) {
     return text;
 }
 
+int64_t streaming_pixels(const ConvProblem &problem) { return most_cached_bytes / (4 * problem.out_channels()) + 1; }
+
+bool streaming_pays(const ConvProblem &problem, Isa isa) {
+    return problem.pixels() >= streaming_pixels(problem) && problem.out_channels() / problem.groups % lanes_f32(isa) == 0;
+}
+
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.lanes, lanes_f32(isa));
+    set(s.streaming, 1);
     if (op == Operator::depthwise) {
         derive_depthwise(s, isa, problem);
         return s;

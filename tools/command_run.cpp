@@ -1,4 +1,5 @@
 // sepal run: one problem on the user's .npy arrays.
+#include "runtime/aligned.h"
 #include "runtime/plan.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
@@ -102,7 +103,7 @@ int run(const Options &o) {
     if (in_process) set_num_threads_in_process(o.threads);
 
     const Weights weights = {filter.data(), mid_bias.data(), pointwise.data(), bias.data()};
-    std::vector<float> output(size_t(p.output_elements()));
+    AlignedFloats output(p.output_elements());
     Status status;
     const std::unique_ptr<Plan> plan = Plan::create(p, *variant, weights, status);
     if (plan) status = plan->run(input.data(), output.data());

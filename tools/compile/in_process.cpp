@@ -26,10 +26,10 @@ public:
     ~LoadedKernel() {
         if (library_) dlclose(library_);
     }
-    KernelFunction load(const Module &module, const std::string &name) {
+    KernelFunction load(const Module &module, const std::string &name, bool streaming) {
         const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
         const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
-        assemble(module, object);
+        assemble(module, object, streaming);
         run_tool({"ld", "-shared", "-o", library, object});
         library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
         void *const function = library_ ? dlsym(library_, (name + "_argv").c_str()) : nullptr;
@@ -62,7 +62,8 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     contents->spec = spec;
     try {
         const Target target = kernel_target(spec.isa).without_feature(Target::NoRuntime).with_feature(Target::JIT);
-        const Module module = build_module(spec, target);
+        const bool streaming = spec.output_alignment > 0;
+        const Module module = build_module(spec, streaming ? kernel_target(spec.isa) : target);
         static const bool handler_set = [] {
             JITHandlers handlers;
             handlers.custom_error = on_jit_error;
@@ -70,8 +71,8 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
             return true;
         }();
         (void)handler_set;
-        if (has_prefetches(module))
-            contents->variant.kernel = contents->loaded.load(build_module(spec, kernel_target(spec.isa)), spec.name);
+        if (streaming || has_prefetches(module))
+            contents->variant.kernel = contents->loaded.load(streaming ? module : build_module(spec, kernel_target(spec.isa)), spec.name, streaming);
         else
             contents->module = Internal::JITModule(module, module.get_function_by_name(spec.name), Internal::JITSharedRuntime::get(nullptr, target));
     } catch (const Halide::Error &e) {
@@ -91,6 +92,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.panel = kept.panel;
     v.winograd = kept.winograd;
+    v.output_alignment = kept.output_alignment;
     if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));
