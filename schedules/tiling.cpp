@@ -197,11 +197,46 @@ int depthwise_q_tile(const std::optional<ConvProblem> &problem, Isa isa) {
     return few_registers(isa) ? 4 : 7;
 }
 
+// Of depthwise alone, by where the input comes from.
+struct DepthwiseTile {
+    int64_t q, p;
+};
+DepthwiseTile depthwise_tile(const std::optional<ConvProblem> &problem, Isa isa) {
+    const int widest = depthwise_q_tile(problem, isa);
+    if (!problem) return {widest, depthwise_p_tile};
+    if (!input_from_afar(*problem, isa)) {
+        // Of few rows and a large filter, many taps fall on padding: a tile of one row leaves them out. With a stride, rows share less.
+        constexpr int64_t few_rows = 7, small_filter = 3;
+        const bool alone = problem->p() <= few_rows && (problem->r > small_filter || problem->stride_h > 1);
+        const int64_t q = problem->q(), p = alone ? 1 : depthwise_p_tile;
+        // The last tile of a row that tiles do not divide tests every tap, and costs as much as several. With a stride, 16 registers have
+        // room for the input of two pixels.
+        const int most = few_registers(isa) && problem->stride_w > 1 ? 2 : widest;
+        for (int tile : {4, 7, 6, 5, 3, 2})
+            if (tile <= most && q % tile == 0) return {tile, p};
+        return {q_tile_for(q, most), p};
+    }
+    // Four rows at a time, so that half as many rows are read again for the tiles below, but for few rows that are no whole tiles. From
+    // memory a pixel at a time, which is the order of memory in each row; two where an input serves more outputs.
+    constexpr int64_t many_rows = 32, large_filter = 7;
+    const int64_t rows = problem->p() % 4 == 0 || problem->p() >= many_rows ? 4 : depthwise_p_tile;
+    const auto dividing = [&](int64_t q) {
+        while (problem->q() % q != 0) q /= 2;
+        return q;
+    };
+    if (input_from_memory(*problem)) return {dividing(problem->multiplier > 1 || problem->r >= large_filter ? 2 : 1), rows};
+    // From L3, tiles must also spare loads from L2, where the pixels of a tile share no input. Rows are often a multiple of 4 KiB apart, so
+    // that more of them than L1 has ways push each other out.
+    constexpr int64_t l1_ways = 8;
+    if ((rows - 1) * problem->stride_h + problem->dilation_h * (problem->r - 1) + 1 > l1_ways) return {dividing(4), depthwise_p_tile};
+    return {dividing(problem->dilation_w > 1 && !few_registers(isa) ? 4 : 2), rows};
+}
+
 void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.k_vectors, 1);
-    const int widest = depthwise_q_tile(problem, isa);
-    set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : widest);
-    set(s.p_tile, depthwise_p_tile);
+    const DepthwiseTile tile = depthwise_tile(problem, isa);
+    set(s.q_tile, tile.q);
+    set(s.p_tile, tile.p);
     set(s.q_strip, s.q_tile);
     // In units of p_tile.
     set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
