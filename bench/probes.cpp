@@ -49,14 +49,14 @@ CopyProbe::CopyProbe(double bytes, Isa isa, int threads)
     std::fill_n(to_.data(), to_.size(), 0.5f);
 }
 
-double CopyProbe::seconds(int64_t repeats) {
+double CopyProbe::seconds(int64_t repeats, bool streaming) {
     const int64_t total = from_.bytes() / loop_block_bytes;
     const double seconds = time_threads(threads_, [&](int t) {
         const int64_t first = total * t / threads_, count = total * (t + 1) / threads_ - first;
         const int64_t offset = first * loop_block_bytes / int64_t(sizeof(float));
         if (count == 0) return;
         for (int64_t i = 0; i < repeats; i++)
-            copy_loop(isa_, Stores::ordinary, to_.data() + offset, from_.data() + offset, count * loop_block_bytes);
+            copy_loop(isa_, streaming ? Stores::streaming : Stores::ordinary, to_.data() + offset, from_.data() + offset, count * loop_block_bytes);
     });
     return seconds / double(repeats);
 }

@@ -21,13 +21,13 @@ private:
     int64_t iterations_;
 };
 
-// A plain copy (vector loads and ordinary stores) with `threads` threads that moves `bytes`: reads a half, writes a half.
+// A copy (vector loads and stores) with `threads` threads that moves `bytes`: reads a half, writes a half.
 class CopyProbe {
 public:
     CopyProbe(double bytes, Isa isa, int threads);
     const AlignedFloats &source() const { return from_; }
     const AlignedFloats &destination() const { return to_; }
-    double seconds(int64_t repeats);  // of one copy, the mean of `repeats` in a row
+    double seconds(int64_t repeats, bool streaming = false);  // of one copy, the mean of `repeats` in a row; by stores that bypass the caches
 
 private:
     AlignedFloats from_, to_;

@@ -78,6 +78,8 @@ Json to_json(const Result &r) {
     j["roofline_ms"] = has_roof ? timed_number(r, r.roofline_ms) : Json(nullptr);
     j["copy_ms"] = timed_number(r, r.copy_ms);
     j["times_copy"] = timed_number(r, r.times_copy());
+    j["streaming_copy_ms"] = r.streaming_copy_ms > 0 ? timed_number(r, r.streaming_copy_ms) : Json(nullptr);
+    j["times_streaming_copy"] = r.streaming_copy_ms > 0 ? timed_number(r, r.times_streaming_copy()) : Json(nullptr);
     j["speedup"] = timed_number(r, r.speedup);
     j["times_best_sepal"] = r.times_best_sepal > 0 ? timed_number(r, r.times_best_sepal) : Json(nullptr);
     j["times_best_peer"] = r.times_best_peer > 0 ? timed_number(r, r.times_best_peer) : Json(nullptr);

@@ -66,7 +66,7 @@ std::vector<double> scaled(std::vector<double> values, double factor) {
 struct ProbeSamples {
     std::vector<FmaProbe> fma;
     std::vector<std::vector<double>> fma_gflops;
-    std::vector<double> copy_warm, copy_cold;
+    std::vector<double> copy_warm, copy_cold, copy_streaming;
 
     double peak(Isa isa) const {
         for (size_t i = 0; i < fma.size(); i++)
@@ -85,6 +85,7 @@ void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &
     r.fma_gflops = probes.peak(options.cpu.best);
     r.isa_gflops = probes.peak(c.variant ? c.variant->isa : options.cpu.best);
     r.copy_ms = 1e3 * summarise(warm ? probes.copy_warm : probes.copy_cold).median;
+    if (!probes.copy_streaming.empty()) r.streaming_copy_ms = 1e3 * summarise(probes.copy_streaming).median;
     if (const auto roof = roofline(machine, options.threads, r.fma_gflops, r.flops, r.bytes, r.cache)) {
         r.roofline_ms = 1e3 * roof->seconds;
         r.bound = roof->bound;
@@ -219,6 +220,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
         probes.copy_cold.push_back(copy.seconds(1));
         copy.seconds(1);
         probes.copy_warm.push_back(copy.seconds(copy_batch));
+        if (!stays_in_cache) probes.copy_streaming.push_back(copy.seconds(1, true));
         for (size_t i = 0; i < alive.size(); i++) {
             Entry &e = *alive[(i + size_t(round)) % alive.size()];  // each comes first in turn
             const double done = double(size_t(round) * alive.size() + i) / double(least_warm_samples * alive.size());

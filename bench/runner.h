@@ -27,6 +27,7 @@ struct Result {
     double fma_gflops = 0;      // FMA peak of the machine's best ISA: median of the probes between the samples
     double isa_gflops = 0;      // the same of the variant's own ISA
     double copy_ms = 0;         // median time of a plain copy of problem.bytes(): half read, half written
+    double streaming_copy_ms = 0;  // the same by stores that bypass the caches, of a problem that no cache holds; 0 for others
     double roofline_ms = 0;     // attainable time; 0 when the machine holds no bandwidth for that thread count
     std::string bound;          // "fma", "L1", "L2", "L3", "dram"; empty when roofline_ms is 0
     std::string peer_version, peer_configuration;  // of a peer, in its own words
@@ -48,6 +49,7 @@ struct Result {
     double pct_isa_peak() const { return 100 * gflops() / isa_gflops; }
     double pct_roofline() const { return 100 * roofline_ms / milliseconds.median; }
     double times_copy() const { return milliseconds.median / copy_ms; }
+    double times_streaming_copy() const { return milliseconds.median / streaming_copy_ms; }
 };
 
 struct RunnerOptions {
@@ -65,7 +67,7 @@ constexpr int least_warm_samples = 5, least_cold_samples = 3, most_samples = 50;
 // check "skipped: why"; a failed check is told and never timed.
 //
 // All are timed in one process, in rounds. A round runs in turn: a probe of the FMA peak of each ISA involved, a plain copy of as many
-// bytes as the problem's compulsory bytes, cold and warm, and each candidate, cold and warm. Cold: everything it reads and writes is
+// bytes as the problem's compulsory bytes, cold and warm (and one by stores that bypass the caches, where no cache holds them), and each candidate, cold and warm. Cold: everything it reads and writes is
 // evicted from the caches first. Warm: the run before it was the same candidate's. Samples shorter than a millisecond are batches.
 // Peers take part in the rounds, each in its own process on the same CPUs, which is suspended outside its turn; warm only.
 // Requires 1 <= threads <= allowed_cpus().size(). Throws std::bad_alloc when memory runs out after all.

@@ -15,7 +15,8 @@ const char *const column_legend =
     "% FMA      of the FMA peak of the best ISA, probed between the samples with as many threads\n"
     "% roof     attainable time / median; attainable: the longer of FLOPs at the FMA peak and compulsory bytes at the bandwidth of the\n"
     "           memory that holds them (the smallest cache when warm, DRAM when cold); bound: which of the two it is\n"
-    "x copy     median / time of a plain copy that moves the problem's compulsory bytes, in the same cache state\n"
+    "x copy     median / time of a plain copy that moves the problem's compulsory bytes, in the same cache state (of a problem that no cache\n"
+    "           holds, the time of a copy by stores that bypass the caches is told, too)\n"
     "speed-up   over the first line of the problem in the same cache state\n"
     "variant    the bracket: the layout in which it reads its filter, the bytes of filters and biases in it, and the time to pack them, once\n";
 
@@ -156,6 +157,7 @@ std::string table_block(const std::vector<Result> &results) {
         for (const Result &r : results)
             if (r.timed() && r.cache == state) {
                 text += fmt::format("; plain copy {} {} ms", name(state), number(r.copy_ms));
+                if (state == CacheState::warm && r.streaming_copy_ms > 0) text += fmt::format(", streaming {} ms", number(r.streaming_copy_ms));
                 if (state == CacheState::cold) text += fmt::format("; FMA peak now {} GFLOP/s", number(r.fma_gflops));
                 break;
             }

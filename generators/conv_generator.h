@@ -40,12 +40,13 @@ public:
     Halide::GeneratorParam<int> lanes{"lanes", 1}, k_vectors{"k_vectors", 1}, q_tile{"q_tile", 1}, p_tile{"p_tile", 1}, mid_q_tile{"mid_q_tile", 1},
         q_strip{"q_strip", 1}, p_strip{"p_strip", 1}, c_block{"c_block", 0}, c_unroll{"c_unroll", 1},
         s_unroll{"s_unroll", 1}, staging{"staging", 1}, k_strip{"k_strip", 0}, read_ahead{"read_ahead", 1}, panel_ahead{"panel_ahead", 1},
-        winograd{"winograd", 1};
+        winograd{"winograd", 1}, streaming{"streaming", 1};
 
     void schedule() {
         if (this->using_autoscheduler()) {
             static_cast<Derived *>(this)->estimate();
         } else if (!unscheduled) {
+            if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
         }
     }
@@ -57,7 +58,7 @@ protected:
         Schedule s;
         s.lanes = lanes, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
         s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.s_unroll = s_unroll, s.staging = staging;
-        s.k_strip = k_strip, s.read_ahead = read_ahead, s.panel_ahead = panel_ahead, s.winograd = winograd;
+        s.k_strip = k_strip, s.read_ahead = read_ahead, s.panel_ahead = panel_ahead, s.winograd = winograd, s.streaming = streaming;
         return s;
     }
 

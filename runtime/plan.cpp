@@ -103,6 +103,11 @@ std::unique_ptr<Plan> Plan::create(const ConvProblem &problem, const Variant &va
 
 Status Plan::run(const float *input, float *output) const {
     if (!input || !output) return {Status::Code::invalid_argument, fmt::format("the pointer to the {} is null", input ? "output" : "input")};
+    if (const Variant &v = *contents_->variant; v.output_alignment > 0 && reinterpret_cast<uintptr_t>(output) % uintptr_t(v.output_alignment) != 0) {
+        const uintptr_t address = reinterpret_cast<uintptr_t>(output);
+        return {Status::Code::invalid_argument, fmt::format("the output is aligned to {} bytes; variant {}, whose stores bypass the caches, needs {}",
+                                                            address & -address, v.name, v.output_alignment)};
+    }
     Descriptor in, out;
     contents_->describe_input(in, input);
     contents_->describe_output(out, output);

@@ -111,6 +111,11 @@ double taps_tile_cycles(const ConvProblem &p, int q_tile, int p_tile, Isa isa) {
     return steps + q_tile * p_tile + tile_cycles / 2;
 }
 
+// An output that leaves the caches is read before it is written, unless it bypasses them.
+void write_output(Demand &d, const Schedule &s, const ConvProblem &p, Isa isa) {
+    if (streaming_pays(p, isa) && !is_streaming(s)) d.far_bytes += 4 * double(p.output_elements());
+}
+
 // The whole of `demand` shared out among the threads, as whole tasks.
 Prediction share(const Demand &demand, double tasks, double most_tasks, const CoreBudget &budget) {
     if (tasks < std::min<double>(budget.threads, most_tasks)) return {0, "fewer tasks than threads"};
@@ -135,6 +140,7 @@ Prediction predict_depthwise(const Schedule &s, const ConvProblem &p, Isa isa, c
     const bool stays = read_rows * row_bytes <= usable * double(budget.l2_bytes);
     const double tasks = double(p.n) * ceil_div(rows, strip);
     d.far_bytes = double(p.n) * tile_rows * (stays ? new_rows : read_rows) * row_bytes + tasks * (stays ? read_rows - new_rows : 0) * row_bytes;
+    write_output(d, s, p, isa);
     return share(d, tasks, double(p.n) * rows, budget);
 }
 
@@ -167,6 +173,7 @@ Prediction predict_pointwise(const Schedule &s, const ConvProblem &p, Isa isa, c
         d.l2_bytes += ceil_div(pixels, s.q_tile) * ceil_div(double(p.k), s.lanes * s.k_vectors) * s.q_tile * double(p.c) * 64;
     add_product(d, product, s, isa, budget);
     d.core += strips * strip_cycles;
+    write_output(d, s, p, isa);
     return share(d, ceil_div(strips, s.p_strip) * panel_strips(s, double(p.k)), ceil_div(pixels, s.q_tile), budget);
 }
 
@@ -207,6 +214,7 @@ Prediction predict_strips(const Schedule &s, const ConvProblem &p, Isa isa, cons
     d.far_bytes += strips * read_bytes * std::min(1.0, s.q_strip * double(p.stride_w) / strip_columns);
     add_product(d, product, s, isa, budget);
     d.core += strips * strip_cycles;
+    write_output(d, s, p, isa);
     return share(d, double(p.n) * ceil_div(rows, s.p_strip) * panel_strips(s, k), double(p.n) * rows, budget);
 }
 

@@ -10,6 +10,7 @@ struct CoreBudget {
     int64_t l1_bytes = 32 << 10;  // of data cache, of one core
     int64_t l2_bytes = 1 << 20;
     int threads = 1;              // that the kernel runs on
+    bool streaming = false;       // whether streaming stores can be compiled here
 };
 
 struct Prediction {

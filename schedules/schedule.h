@@ -30,6 +30,7 @@ struct Schedule {
     int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (runtime/winograd.h); 1: the direct one. Above 1
                         // q_tile, q_strip (of a row) and p_strip (rows) count such tiles; with a k_strip, which is 1, tasks share a block of them
     int panel_ahead = 0; // 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not
+    int streaming = 0;  // 2: the output bypasses the caches (passes/streaming_stores.h); 1: it does not
 };
 
 struct Knob {
@@ -43,7 +44,7 @@ constexpr Knob knobs[] = {
     {"sp", "p_strip", &Schedule::p_strip},   {"cb", "c_block", &Schedule::c_block},     {"uc", "c_unroll", &Schedule::c_unroll},
     {"us", "s_unroll", &Schedule::s_unroll}, {"in", "staging", &Schedule::staging},     {"sk", "k_strip", &Schedule::k_strip},
     {"ra", "read_ahead", &Schedule::read_ahead}, {"pa", "panel_ahead", &Schedule::panel_ahead},
-    {"wm", "winograd", &Schedule::winograd},
+    {"wm", "winograd", &Schedule::winograd}, {"nt", "streaming", &Schedule::streaming},
 };
 inline const Knob &knob_of(int Schedule::*member) {
     return *std::find_if(std::begin(knobs), std::end(knobs), [&](const Knob &k) { return k.member == member; });
@@ -58,6 +59,16 @@ std::string knobs_text(const Schedule &schedule, char separator = ' ');
 
 // Whether a schedule is one of Winograd's algorithm, which has stages of its own.
 inline bool is_winograd(const Schedule &s) { return s.winograd > 1; }
+
+// Whether the output bypasses the caches, and what it has to be aligned to then: whole lines.
+inline bool is_streaming(const Schedule &s) { return s.streaming > 1; }
+constexpr int streaming_alignment = 64;
+
+// Pixels (of all images) from which on an output of the problem's channels is too large to stay in the share of the last-level cache that a
+// core may count on, so that no layer after it finds it there; and whether the problem has as many, in whole vectors of the ISA. Then
+// streaming stores pay, which spare reading every line before it is written. Defined in tiling.cpp.
+int64_t streaming_pixels(const ConvProblem &problem);
+bool streaming_pays(const ConvProblem &problem, Isa isa);
 
 // Output channels in one packed panel of the filter: the accumulator tile's width; 0 for depthwise.
 inline int panel(const Schedule &s, Operator op) { return op == Operator::depthwise ? 0 : s.lanes * s.k_vectors; }

@@ -42,6 +42,7 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::k_strip, 0, most_of_an_axis},
                             {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0},
                             {&Schedule::panel_ahead, depthwise ? 0 : 1, depthwise ? 0 : 2},
+                            {&Schedule::streaming, 1, 2},
                             {&Schedule::winograd, op == Operator::conv2d ? 1 : 0, op == Operator::conv2d ? 6 : 0}};
     for (const Range &r : ranges)
         if (s.*r.member < r.least || s.*r.member > r.most)
@@ -98,6 +99,9 @@ std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, 
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
     if (is_winograd(s) && !winograd_takes(problem))
         return fmt::format("knob \"winograd\" is {}; allowed for the problem: 1, since only a 3 x 3 filter with stride 1, dilation 1 and groups 1 has others", s.winograd);
+    if (is_streaming(s) && problem.out_channels() / problem.groups % s.lanes != 0)
+        return fmt::format("knob \"streaming\" is {}; allowed for the problem: 1, since its {} output channels{} are no whole vectors of {}", s.streaming,
+                           problem.out_channels() / problem.groups, problem.groups > 1 ? " of a group" : "", s.lanes);
     const auto least = least_extent(problem.op);
     if (!least || value(problem, least->field) >= s.*least->knob) return {};
     return fmt::format("knob \"{}\" is {}; allowed: up to {}, the problem's {}", knob_of(least->knob).name, s.*least->knob, value(problem, least->field),

@@ -91,11 +91,12 @@ std::vector<Axis> winograd_axes(const ConvProblem &p, Isa isa) {
 }  // namespace
 
 SearchSpace::SearchSpace(const ConvProblem &problem, Isa isa, const CoreBudget &budget) : problem_(problem), isa_(isa), budget_(budget) {
-    for (const std::vector<Axis> &axes : {direct_axes(problem, isa), winograd_axes(problem, isa)}) {
+    for (std::vector<Axis> axes : {direct_axes(problem, isa), winograd_axes(problem, isa)}) {
         if (axes.empty()) continue;
-        axes_.insert(axes_.end(), axes.begin(), axes.end());
         Schedule base;
         if (problem.op == Operator::conv2d) base.winograd = axes.front().winograd ? axes.back().values.front() : 1;
+        if (budget.streaming && streaming_pays(problem, isa)) axes.push_back({knob_of(&Schedule::streaming), false, {1, 2}, axes.front().winograd});
+        axes_.insert(axes_.end(), axes.begin(), axes.end());
         grids_.push_back({derive(base, problem.op, isa, problem), axes});
         std::vector<size_t> place(axes.size(), 0);
         for (size_t axis = 0; axis < axes.size();) {  // counts through the grid, the first axis quickest

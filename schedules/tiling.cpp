@@ -123,8 +123,10 @@ constexpr int64_t filter_kept_in_l3 = 4 << 20;
 // Accumulators and whatever a step loads are short of room in 16 registers.
 bool few_registers(Isa isa) { return vector_registers(isa) < 32; }
 
-// Whether an input comes from memory beyond every cache (one of 16 MiB, a large share of a core's).
-bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > (int64_t(16) << 20); }
+// A tensor that is larger comes from memory beyond every cache: a large share of a core's.
+constexpr int64_t most_cached_bytes = 16 << 20;
+
+bool input_from_memory(const ConvProblem &problem) { return 4 * problem.input_elements() > most_cached_bytes; }
 
 // Whether a depsep problem's input comes from there, while the filter stays in L2.
 bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_memory(problem) && filter_stays(problem, isa); }
@@ -196,11 +198,46 @@ int depthwise_q_tile(const std::optional<ConvProblem> &problem, Isa isa) {
     return few_registers(isa) ? 4 : 7;
 }
 
+// Of depthwise alone, by where the input comes from.
+struct DepthwiseTile {
+    int64_t q, p;
+};
+DepthwiseTile depthwise_tile(const std::optional<ConvProblem> &problem, Isa isa) {
+    const int widest = depthwise_q_tile(problem, isa);
+    if (!problem) return {widest, depthwise_p_tile};
+    if (!input_from_afar(*problem, isa)) {
+        // Of few rows and a large filter, many taps fall on padding: a tile of one row leaves them out. With a stride, rows share less.
+        constexpr int64_t few_rows = 7, small_filter = 3;
+        const bool alone = problem->p() <= few_rows && (problem->r > small_filter || problem->stride_h > 1);
+        const int64_t q = problem->q(), p = alone ? 1 : depthwise_p_tile;
+        // The last tile of a row that tiles do not divide tests every tap, and costs as much as several. With a stride, 16 registers have
+        // room for the input of two pixels.
+        const int most = few_registers(isa) && problem->stride_w > 1 ? 2 : widest;
+        for (int tile : {4, 7, 6, 5, 3, 2})
+            if (tile <= most && q % tile == 0) return {tile, p};
+        return {q_tile_for(q, most), p};
+    }
+    // Four rows at a time, so that half as many rows are read again for the tiles below, but for few rows that are no whole tiles. From
+    // memory a pixel at a time, which is the order of memory in each row; two where an input serves more outputs.
+    constexpr int64_t many_rows = 32, large_filter = 7;
+    const int64_t rows = problem->p() % 4 == 0 || problem->p() >= many_rows ? 4 : depthwise_p_tile;
+    const auto dividing = [&](int64_t q) {
+        while (problem->q() % q != 0) q /= 2;
+        return q;
+    };
+    if (input_from_memory(*problem)) return {dividing(problem->multiplier > 1 || problem->r >= large_filter ? 2 : 1), rows};
+    // From L3, tiles must also spare loads from L2, where the pixels of a tile share no input. Rows are often a multiple of 4 KiB apart, so
+    // that more of them than L1 has ways push each other out.
+    constexpr int64_t l1_ways = 8;
+    if ((rows - 1) * problem->stride_h + problem->dilation_h * (problem->r - 1) + 1 > l1_ways) return {dividing(4), depthwise_p_tile};
+    return {dividing(problem->dilation_w > 1 && !few_registers(isa) ? 4 : 2), rows};
+}
+
 void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.k_vectors, 1);
-    const int widest = depthwise_q_tile(problem, isa);
-    set(s.q_tile, problem ? q_tile_for(problem->q(), widest) : widest);
-    set(s.p_tile, depthwise_p_tile);
+    const DepthwiseTile tile = depthwise_tile(problem, isa);
+    set(s.q_tile, tile.q);
+    set(s.p_tile, tile.p);
     set(s.q_strip, s.q_tile);
     // In units of p_tile.
     set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
@@ -427,16 +464,18 @@ Schedule with_algorithm(int winograd, Schedule s, Isa isa, const std::optional<C
     return derive(s, Operator::conv2d, isa, problem);
 }
 
-// Knobs that are set already are meant for the direct algorithm. Without any, Winograd's with the tile that the model thinks quickest, of
+// Knobs that are set already, but for streaming, are meant for the direct algorithm. Without any, Winograd's with the tile that the model thinks quickest, of
 // those that are exact enough for the problem, where it is a good deal quicker. (F(6x6) is at best a little quicker than F(4x4), and less exact.)
 Schedule with_quickest_algorithm(const Schedule &set, Isa isa, const ConvProblem &problem) {
     constexpr double worthwhile = 0.85;
     const Schedule direct = with_algorithm(1, set, isa, problem);
-    if (!knobs_text(set).empty() || !winograd_takes(problem)) return direct;
+    Schedule of_direct_algorithm = set;
+    of_direct_algorithm.streaming = 0;
+    if (!knobs_text(of_direct_algorithm).empty() || !winograd_takes(problem)) return direct;
     const CoreBudget budget{l1_bytes, l2_bytes(isa), 1};
     Schedule best = direct;
-    const Prediction of_direct = predict(direct, problem, isa, budget);
-    double least = of_direct.pruned ? 0 : worthwhile * of_direct.cycles;
+    const Prediction predicted_direct = predict(direct, problem, isa, budget);
+    double least = predicted_direct.pruned ? 0 : worthwhile * predicted_direct.cycles;
     for (int m : {2, 4}) {
         if (winograd_rel_error(m, problem.c) > problem.max_rel_error) continue;
         const Schedule s = with_algorithm(m, set, isa, problem);
@@ -458,9 +497,16 @@ std::string knobs_text(const Schedule &schedule, char separator) {
     return text;
 }
 
+int64_t streaming_pixels(const ConvProblem &problem) { return most_cached_bytes / (4 * problem.out_channels()) + 1; }
+
+bool streaming_pays(const ConvProblem &problem, Isa isa) {
+    return problem.pixels() >= streaming_pixels(problem) && problem.out_channels() / problem.groups % lanes_for(problem, isa) == 0;
+}
+
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
     if (op == Operator::conv2d && s.winograd == 0) return problem ? with_quickest_algorithm(s, isa, *problem) : with_algorithm(1, s, isa, problem);
     set(s.lanes, problem ? lanes_for(*problem, isa) : lanes_f32(isa));
+    set(s.streaming, 1);
     if (op == Operator::depthwise) {
         derive_depthwise(s, isa, problem);
         return s;

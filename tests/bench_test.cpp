@@ -109,6 +109,7 @@ Result example_result(const Variant &v, CacheState cache) {
     r.fma_gflops = 80;
     r.isa_gflops = 160;
     r.copy_ms = 0.02;
+    r.streaming_copy_ms = cache == CacheState::cold ? 0.0125 : 0;
     r.roofline_ms = 0.025;
     r.bound = "fma";
     r.speedup = 1;
@@ -300,6 +301,9 @@ TEST_CASE("report: JSON fields", "[bench]") {
     CHECK(j["pct_isa_peak"] == Approx(25));   // of 160
     CHECK(j["pct_roofline"] == Approx(50));   // 0.025 / 0.05
     CHECK(j["times_copy"] == Approx(2.5));
+    CHECK(j["streaming_copy_ms"] == Approx(0.0125));
+    CHECK(j["times_streaming_copy"] == Approx(4));
+    CHECK(to_json(example_result(v, CacheState::warm))["times_streaming_copy"].is_null());
     CHECK(j["problems_per_s"] == Approx(20000));
     CHECK(j["bound"] == "fma");
     CHECK(j["check"] == "passed");

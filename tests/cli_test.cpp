@@ -294,6 +294,26 @@ TEST_CASE("bench measures what --variants names, kernels that it compiles in pro
     CHECK(names("*_reference") == std::set<std::string>{reference_of(Operator::pointwise)});
 }
 
+TEST_CASE("without LLVM, kernels compiled in process do without streaming stores, which is told once", "[cli]") {
+    const TemporaryFolder folder;
+    ConvProblem p = problem(Operator::pointwise);
+    p.n = 1, p.h = p.w = 300, p.c = 1, p.k = 48;
+    ConvProblem q = p;
+    q.name = "another";
+    q.h = 301;
+    const std::string problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + ", " + to_json(q) + "]}"), absent = folder.path("absent");
+    const Ran ran = run(fmt::format("bench --problems {} --seconds 0.01 --variants '*_hand*'", problems), "SEPAL_LLC=" + shell_quote(absent) + " " + made_up_peaks(folder));
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    const std::string warning = "sepal: warning: streaming stores need llc of LLVM 21 or newer, and " + absent +
+                                " cannot be run: No such file or directory; kernels compiled in process do without them, and take longer\n";
+    const size_t at = ran.err.find(warning);
+    CHECK(at != std::string::npos);
+    CHECK(ran.err.find("streaming stores", at + warning.size()) == std::string::npos);
+    CHECK(ran.out.find("x64_hand_c1_k48_a2") != std::string::npos);  // compiled in process, for both
+    CHECK(ran.out.find("_nt2_") == std::string::npos);
+}
+
 TEST_CASE("a peer that fails in the middle is a skip; a signal to end leaves no temporary file, neither of Sepal nor of a peer", "[cli]") {
     const TemporaryFolder folder, temporary;
     const std::string script = folder.write("peer.py", R"(import json, os, signal, sys, tempfile, time

@@ -1,9 +1,11 @@
 // Every variant against the reference.
 #include "catch.h"
+#include "runtime/aligned.h"
 #include "support.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 using namespace sepal;
@@ -99,20 +101,20 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
             const CheckResult checked = check_variant(*v, fused, 1e5);
             REQUIRE(report(checked.passed, *v, p, checked.message, check_command(*v, p, threads)));
 
-            const auto run = [&](const ConvProblem &half, const std::vector<float> &input, const Weights &weights) {
+            const auto run = [&](const ConvProblem &half, const float *input, const Weights &weights) {
                 Status status;
                 const Variant *variant = Registry::builtin().select(half, cpu, threads);
                 REQUIRE(variant);
                 const std::unique_ptr<Plan> plan = Plan::create(half, *variant, weights, status);
                 REQUIRE(status.message == "");
-                std::vector<float> output(size_t(half.output_elements()));
-                REQUIRE(plan->run(input.data(), output.data()).message == "");
+                AlignedFloats output(half.output_elements());
+                REQUIRE(plan->run(input, output.data()).message == "");
                 return output;
             };
             const Weights w = fused.weights();
-            const std::vector<float> middle = run(p.depthwise_half(), fused.input, {w.filter, nullptr, nullptr, w.mid_bias});
-            const std::vector<float> output = run(p.pointwise_half(), middle, {w.pointwise_filter, nullptr, nullptr, w.bias});
-            CHECK(report(output == fused.output, *v, p, "the two kernels give another result", test_command("fused")));
+            const AlignedFloats middle = run(p.depthwise_half(), fused.input.data(), {w.filter, nullptr, nullptr, w.mid_bias});
+            const AlignedFloats output = run(p.pointwise_half(), middle.data(), {w.pointwise_filter, nullptr, nullptr, w.bias});
+            CHECK(report(std::equal(fused.output.begin(), fused.output.end(), output.data()), *v, p, "the two kernels give another result", test_command("fused")));
             compared++;
         }
     }

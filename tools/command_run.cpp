@@ -1,4 +1,5 @@
 // sepal run: one problem on the user's .npy arrays.
+#include "runtime/aligned.h"
 #include "runtime/plan.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
@@ -107,7 +108,7 @@ int run(const Options &o) {
     set_num_threads(o.threads);
     if (in_process) set_num_threads_in_process(o.threads);
 
-    std::vector<float> output(size_t(p.output_elements()));
+    AlignedFloats output(p.output_elements());
     Status status;
     std::shared_ptr<const PackedWeights> weights;
     if (unpacked)

@@ -4,6 +4,7 @@
 #include "bench/threads.h"
 #include "tools/command.h"
 #include "tools/compile/kernel_spec.h"
+#include "tools/compile/llc.h"
 #include "tools/selection.h"
 #include "tools/tuning/commit.h"
 #include "tools/tuning/knob_source.h"
@@ -75,6 +76,7 @@ int tune(const Options &o, bool trials_given) {
     options.trials = o.trials;
     options.seed = o.seed;
     options.commit = sepal_commit();
+    options.streaming = why_no_llc().empty();
 
     TuningLog log(o.database);
     const TuningDatabase known = read_tuning_records(o.database);

@@ -10,4 +10,7 @@ namespace sepal {
 // signal's number when one ended it; -1, with errno, when it could not be started. `quiet` leaves out what it prints.
 int run_program(const std::vector<std::string> &words, bool quiet = false);
 
+// The same; what the program prints, to standard output and error, goes to `printed`.
+int run_program(const std::vector<std::string> &words, std::string &printed);
+
 }  // namespace sepal

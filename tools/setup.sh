@@ -25,6 +25,17 @@ else
     fi
 fi
 
+# Optional: LLVM's llc, for kernels whose stores bypass the caches.
+if ! compgen -c llc-2 | grep -qE '^llc-2[1-9]$'; then
+    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^llvm-22$') ]]; then
+        echo "setup: installing the optional Debian package llvm-22"
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends llvm-22 ||
+            echo "setup: llvm-22 could not be installed; kernels with streaming stores are left out" >&2
+    else
+        echo "setup: the optional Debian package llvm-22 is not there (or could not be installed by this user); kernels with streaming stores are left out" >&2
+    fi
+fi
+
 stamp=build/venv/requirements.installed
 if ! cmp -s requirements.txt "$stamp"; then
     echo "setup: installing the packages of requirements.txt into build/venv"

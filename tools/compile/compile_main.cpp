@@ -1,12 +1,13 @@
 // sepal-compile: the ahead-of-time driver.
-//   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. An autoscheduler that cannot do the operator, or knobs of a
-//                             tuning record that do not compile, are no error of the build: the object is empty, .built.json and
-//                             a sentence on stderr carry the reason.
+//   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json. An autoscheduler that cannot do the operator, knobs of a
+//                             tuning record that do not compile, or no suitable LLVM for streaming stores, are no error of the build:
+//                             the object is empty, .built.json and a sentence on stderr carry the reason.
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
 #include "assemble.h"
 #include "build_module.h"
+#include "llc.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -48,8 +49,9 @@ void write(const fs::path &path, const std::string &text) {
 
 void compile_object(const FunctionSpec &spec, const fs::path &object) {
     const Halide::Module module = build_module(spec, kernel_target(spec.isa));
-    if (has_prefetches(module))
-        assemble(module, object.string());
+    const bool streaming = spec.output_alignment > 0;
+    if (streaming || has_prefetches(module))
+        assemble(module, object.string(), streaming);
     else
         module.compile({{Halide::OutputFileType::object, object.string()}});
 }
@@ -101,15 +103,20 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
     const fs::path object = output / (spec.name + ".o");
     const auto start = std::chrono::steady_clock::now();
     std::string error;
-    if (spec.scheduler == "hand" || spec.scheduler == "reference") {
-        compile_object(spec, object);
-    } else {
-        error = compile_in_child(spec, object);
-        if (!error.empty()) {
-            if (spec.scheduler == "tuned") error = "the knobs of its tuning record do not compile: " + error;
-            fmt::print(stderr, "{}: not built: {}\n", spec.name, error);
-            Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
+    if (spec.output_alignment > 0) error = why_no_llc();
+    if (error.empty() && (spec.scheduler == "hand" || spec.scheduler == "reference")) {
+        try {
+            compile_object(spec, object);
+        } catch (const LlcFailed &e) {
+            error = e.what();
         }
+    } else if (error.empty()) {
+        error = compile_in_child(spec, object);
+        if (!error.empty() && spec.scheduler == "tuned") error = "the knobs of its tuning record do not compile: " + error;
+    }
+    if (!error.empty()) {
+        fmt::print(stderr, "{}: not built: {}\n", spec.name, error);
+        Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     write(output / (spec.name + ".built.json"),
@@ -140,10 +147,10 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
                                 c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
-        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}}},\n",
+        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
                             spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile,
-                            packer ? packer->name + "_argv" : "nullptr", error.empty() ? spec.name + "_argv" : "nullptr",
+                            packer ? packer->name + "_argv" : "nullptr", spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
                             quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
     }
     write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");

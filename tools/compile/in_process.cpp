@@ -28,10 +28,10 @@ public:
     ~LoadedKernel() {
         if (library_) dlclose(library_);
     }
-    KernelFunction load(const Module &module, const std::string &name) {
+    KernelFunction load(const Module &module, const std::string &name, bool streaming) {
         const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
         const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
-        assemble(module, object);
+        assemble(module, object, streaming);
         run_tool({"ld", "-shared", "-o", library, object});
         library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
         void *const function = library_ ? dlsym(library_, (name + "_argv").c_str()) : nullptr;
@@ -88,10 +88,11 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     contents->spec = spec;
     try {
         const Target target = jit_target(spec.isa);
-        const Module module = build_module(spec, target);
+        const bool streaming = spec.output_alignment > 0;
+        const Module module = build_module(spec, streaming ? kernel_target(spec.isa) : target);
         if (const auto packer = packer_for(spec.filter_layout, spec.isa)) contents->variant.packer = packer_in_process(*packer);
-        if (has_prefetches(module))
-            contents->variant.kernel = contents->loaded.load(build_module(spec, kernel_target(spec.isa)), spec.name);
+        if (streaming || has_prefetches(module))
+            contents->variant.kernel = contents->loaded.load(streaming ? module : build_module(spec, kernel_target(spec.isa)), spec.name, streaming);
         else
             contents->module = compile_in_memory(module, spec.name, target);
     } catch (const Halide::Error &e) {
@@ -110,6 +111,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (size_t i = 0; i < kept.knobs.size(); i++) v.knobs[i] = {kept.knobs[i].first.c_str(), kept.knobs[i].second};
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.filter_layout = kept.filter_layout;
+    v.output_alignment = kept.output_alignment;
     if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));

@@ -79,6 +79,11 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
             spec.filter_layout.kind = FilterLayout::Kind::winograd;
             spec.filter_layout.tile = full.winograd;
         }
+        if (is_streaming(full)) {
+            spec.output_alignment = streaming_alignment;
+            // The kernel takes any batch size, but an output that stays in the caches is not to stream.
+            if (problem) spec.when.push_back({Field::pixels, Condition::Relation::at_least, streaming_pixels(*problem)});
+        }
         for (const Knob &knob : knobs) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
         spec.generator_params["panel"] = std::to_string(spec.filter_layout.panel);
         if (const auto least = least_extent(op)) spec.when.push_back({least->field, Condition::Relation::at_least, full.*least->knob});
@@ -168,6 +173,9 @@ struct Row {
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
+    // A row of streaming kernels is for those problems of its suite that they pay for; the next row serves the others.
+    bool passes_over(const ConvProblem &problem, Isa isa) const { return is_streaming(schedule()) && !streaming_pays(problem, isa); }
+
     // {"r": 3, "c": ">= 64"}
     std::vector<Condition> conditions() const {
         std::vector<Condition> out;
@@ -209,11 +217,14 @@ KernelSpec specialise(const TuningRecord &record) {
 }
 
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
-                                         const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine) {
+                                         const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
+                                         bool streaming) {
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
-        const KernelSpec spec = specialise(problem, isa, "hand");
+        Schedule set;
+        if (streaming && streaming_pays(problem, isa)) set.streaming = 2;
+        const KernelSpec spec = specialise(problem, isa, "hand", set);
         const auto broken = std::find_if(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return !c.holds(problem); });
         if (broken == spec.when.end()) return spec;
         why_not += fmt::format("{}an {} kernel compiled in process would need {}", why_not.empty() ? "" : "; ", name(spec.isa), broken->text());
@@ -255,6 +266,8 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         for (Isa isa : row.isas()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (!item.contains("suite")) {
+                if (is_streaming(row.schedule()))
+                    row.fail("knob \"streaming\" is 2; allowed without \"suite\": 1, since only of a known problem is the output known not to stay in the caches");
                 row.check_knobs(op, isa, scheduler, std::nullopt);
                 add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
                 continue;
@@ -263,7 +276,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
                 if (problem.op != op) continue;
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
-                if (tuned && !record) continue;
+                if ((tuned && !record) || row.passes_over(problem, isa)) continue;
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);
                 KernelSpec spec = tuned ? specialise(*record) : specialise(problem, isa, scheduler, row.schedule());
                 spec.suite = row.text("suite");
@@ -307,10 +320,11 @@ namespace {
 
 json function_json(const FunctionSpec &spec) {
     return {{"name", spec.name}, {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
-            {"generator_params", spec.generator_params}};
+            {"generator_params", spec.generator_params}, {"output_alignment", spec.output_alignment}};
 }
 
 void read_function(const json &j, FunctionSpec &spec) {
+    spec.output_alignment = j.at("output_alignment");
     spec.name = j.at("name");
     spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
     spec.scheduler = j.at("scheduler");

@@ -21,6 +21,7 @@ struct FunctionSpec {
     std::string generator;                                // as it is registered in generators/
     std::map<std::string, std::string> generator_params;  // of a kernel: those of generators/conv_generator.h
     std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018
+    int output_alignment = 0;                             // Variant::output_alignment
 };
 
 // Its name is <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
@@ -52,10 +53,10 @@ KernelSpec specialise(const TuningRecord &record);
 
 // A kernel for the problem by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill:
 // "tuned", with the knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record();
-// `machine`: whose records come first), else "hand". Empty, with the reasons in `why_not`, when there is none.
+// `machine`: whose records come first), else "hand", with streaming stores where they pay and `streaming` says that they can be compiled. Empty, with the reasons in `why_not`, when there is none.
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
                                          const std::vector<TuningRecord> &records = {}, int threads = 1,
-                                         const MachineFingerprint &machine = {});
+                                         const MachineFingerprint &machine = {}, bool streaming = false);
 
 // The kernels of a table, in its order, for those of its ISAs that are in `isas`; a kernel that two rows ask for is made
 // once. Throws BadInput naming the file, the row and the field.

@@ -1,5 +1,6 @@
 #include "tools/tuning/knob_source.h"
 
+#include "tools/compile/llc.h"
 #include "tools/tuning/database.h"
 
 #include <fmt/format.h>
@@ -29,7 +30,13 @@ const std::vector<TuningRecord> &KnobSource::records_for(const ConvProblem &prob
 }
 
 std::optional<KernelSpec> KnobSource::specialise(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) const {
-    return specialise_for(problem, cpu, why_not, records_for(problem), threads_, machine_);
+    const std::string no_llc = why_no_llc();
+    std::optional<KernelSpec> spec = specialise_for(problem, cpu, why_not, records_for(problem), threads_, machine_, no_llc.empty());
+    if (static bool told = false; !no_llc.empty() && !told && spec && spec->scheduler == "hand" && streaming_pays(problem, spec->isa)) {
+        fmt::print(stderr, "sepal: warning: {}; kernels compiled in process do without them, and take longer\n", no_llc);
+        told = true;
+    }
+    return spec;
 }
 
 std::optional<KernelSpec> KnobSource::from_file_only(const ConvProblem &problem, const Cpu &cpu) const {

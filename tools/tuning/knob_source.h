@@ -15,7 +15,8 @@ public:
     // told on stderr, a line each. Throws BadInput when the file cannot be read at all.
     KnobSource(const std::string &file, int threads);
 
-    // See specialise_for(): with the file's records where it has one for the problem, else with the built-in ones.
+    // See specialise_for(): with the file's records where it has one for the problem, else with the built-in ones; with streaming stores
+    // where there is a suitable LLVM. That there is none is told once, on stderr, when a kernel would have had them.
     std::optional<KernelSpec> specialise(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) const;
 
     // The same, but only when the file's records give a tuned kernel that is not compiled in.

@@ -17,13 +17,14 @@ constexpr double promising = 1.03;  // times the best one's score, by the quicke
 constexpr double hopeless = 1.3;    // times the same: not worth more samples
 constexpr double compile_limit_seconds = 60;
 
-CoreBudget budget_of(const Machine &machine, int threads) {
+CoreBudget budget_of(const Machine &machine, int threads, bool streaming) {
     CoreBudget budget;
     for (const CacheLevel &cache : machine.caches) {
         if (cache.level == "L1") budget.l1_bytes = cache.bytes;
         if (cache.level == "L2") budget.l2_bytes = cache.bytes;
     }
     budget.threads = threads;
+    budget.streaming = streaming;
     return budget;
 }
 
@@ -78,7 +79,7 @@ private:
     void prepare(Task &task) const {
         if (task.search) return;
         const TuneTask &t = *task.task;
-        task.search = std::make_unique<Search>(t.problem, t.isa, budget_of(c_.machine, o_.threads), o_.seed, o_.shard);
+        task.search = std::make_unique<Search>(t.problem, t.isa, budget_of(c_.machine, o_.threads, o_.streaming), o_.seed, o_.shard);
         task.standing = std::make_unique<Standing>(task.search->space().hand());
         for (const TuningRecord &r : known_)
             if (r.threads == o_.threads && is_for(r, t.problem, t.isa) && r.machine.key() == machine_.key()) task.standing->add(r);

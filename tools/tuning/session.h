@@ -24,6 +24,7 @@ struct TuneOptions {
     uint32_t seed = 0;
     Shard shard;
     std::string commit;  // of Sepal
+    bool streaming = false;  // CoreBudget::streaming
 };
 
 // Everything that a session needs from outside; tests put their own in its place.

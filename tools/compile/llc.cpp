@@ -1,0 +1,65 @@
+#include "llc.h"
+
+#include "tools/environment.h"
+#include "tools/files.h"
+#include "tools/program.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+namespace sepal {
+namespace {
+
+constexpr int least_version = 21;  // Halide's own: an older one does not know its IR
+
+std::string path() { return from_environment("SEPAL_LLC", SEPAL_LLC_DEFAULT); }
+
+std::string needed() { return fmt::format("streaming stores need llc of LLVM {} or newer", least_version); }
+
+std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
+
+std::string look(const std::string &llc) {
+    if (llc.empty()) return needed() + ", and none was found when Sepal was configured; Debian's package llvm-22 has one, SEPAL_LLC names another";
+    std::string printed;
+    const int status = run_program({llc, "--version"}, printed);
+    if (status < 0) return fmt::format("{}, and {} cannot be run: {}", needed(), llc, std::strerror(errno));
+    const std::string before = "LLVM version ";
+    const size_t at = printed.find(before);
+    if (status != 0 || at == std::string::npos)
+        return fmt::format("{}, and {} is none: `{} --version` ends with status {} and prints \"{}\"", needed(), llc, llc, status, first_line(printed));
+    const int version = std::atoi(printed.c_str() + at + before.size());
+    return version >= least_version ? "" : fmt::format("{}, and {} is of LLVM {}", needed(), llc, version);
+}
+
+}  // namespace
+
+std::string why_no_llc() {
+    static std::mutex mutex;
+    static std::map<std::string, std::string> known;
+    std::lock_guard<std::mutex> lock(mutex);
+    const std::string llc = path();
+    const auto found = known.find(llc);
+    return found != known.end() ? found->second : known[llc] = look(llc);
+}
+
+std::string compile_ir(const std::string &ir) {
+    if (const std::string why = why_no_llc(); !why.empty()) throw LlcFailed(why);
+    const ScratchFolder folder("sepal-llc", "no temporary folder can be made for llc");
+    const std::string from = folder.path() + "/kernel.ll", to = folder.path() + "/kernel.s";
+    write_file(from, {ir});
+    // CPU and features stand at each function, what may be done to floating-point arithmetic at each instruction.
+    std::string printed;
+    const int status = run_program({path(), "-O3", "--relocation-model=pic", "--function-sections", "-o", to, from}, printed);
+    if (status < 0) throw LlcFailed(fmt::format("{} cannot be run: {}", path(), std::strerror(errno)));
+    if (status != 0) throw LlcFailed(fmt::format("{} failed on Halide's code with status {}: {}", path(), status, first_line(printed)));
+    if (!std::filesystem::exists(to)) throw LlcFailed(fmt::format("{} ended well on Halide's code but wrote no assembly", path()));
+    return read_file(to);
+}
+
+}  // namespace sepal
