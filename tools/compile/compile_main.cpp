@@ -137,8 +137,8 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
                                 c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
         rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
-                            spec.tuned_threads, knobs, when, spec.when.size(), spec.panel, spec.winograd, spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
-                            quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
+                            spec.tuned_threads, knobs, when, spec.when.size(), spec.panel, spec.winograd, spec.output_alignment,
+                            error.empty() ? spec.name + "_argv" : "nullptr", quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
     }
     write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");
 }
