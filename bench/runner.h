@@ -67,8 +67,9 @@ constexpr int least_warm_samples = 5, least_cold_samples = 3, most_samples = 50;
 // check "skipped: why"; a failed check is told and never timed.
 //
 // All are timed in one process, in rounds. A round runs in turn: a probe of the FMA peak of each ISA involved, a plain copy of as many
-// bytes as the problem's compulsory bytes, cold and warm (and one by stores that bypass the caches, where no cache holds them), and each candidate, cold and warm. Cold: everything it reads and writes is
-// evicted from the caches first. Warm: the run before it was the same candidate's. Samples shorter than a millisecond are batches.
+// bytes as the problem's compulsory bytes, cold and warm (and one by stores that bypass the caches, where no cache holds them), and each
+// candidate, cold and warm. Cold: everything it reads and writes is evicted from the caches first. Warm: the run before it was the same
+// candidate's. Samples shorter than a millisecond are batches.
 // Peers take part in the rounds, each in its own process on the same CPUs, which is suspended outside its turn; warm only.
 // Requires 1 <= threads <= allowed_cpus().size(). Throws std::bad_alloc when memory runs out after all.
 std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, const Machine &machine, const RunnerOptions &options);

@@ -20,7 +20,8 @@ public:
     ~Plan();
 
     // input [n, h, w, c], output [n, p, q, out_channels()], f32, dense, aligned to 4 bytes, the output to
-    // variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several threads at once on different outputs.
+    // variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several threads at
+    // once on different outputs.
     Status run(const float *input, float *output) const;
 
     const ConvProblem &problem() const;

@@ -226,10 +226,11 @@ DepthwiseTile depthwise_tile(const std::optional<ConvProblem> &problem, Isa isa)
         return q;
     };
     if (input_from_memory(*problem)) return {dividing(problem->multiplier > 1 || problem->r >= large_filter ? 2 : 1), rows};
-    // From L3, tiles must also spare loads from L2, where the pixels of a tile share no input. Rows are often a multiple of 4 KiB apart, so
-    // that more of them than L1 has ways push each other out.
+    // From L3, tiles of large and dilated filters must also spare loads from L2. Rows are often a multiple of 4 KiB apart, so that more of
+    // them than L1 has ways push each other out.
     constexpr int64_t l1_ways = 8;
-    if ((rows - 1) * problem->stride_h + problem->dilation_h * (problem->r - 1) + 1 > l1_ways) return {dividing(4), depthwise_p_tile};
+    if ((rows - 1) * problem->stride_h + problem->dilation_h * (problem->r - 1) + 1 > l1_ways)
+        return {problem->stride_w > 1 ? 1 : dividing(4), depthwise_p_tile};
     return {dividing(problem->dilation_w > 1 && !few_registers(isa) ? 4 : 2), rows};
 }
 

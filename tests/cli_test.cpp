@@ -302,7 +302,8 @@ TEST_CASE("without LLVM, kernels compiled in process do without streaming stores
     q.name = "another";
     q.h = 301;
     const std::string problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + ", " + to_json(q) + "]}"), absent = folder.path("absent");
-    const Ran ran = run(fmt::format("bench --problems {} --seconds 0.01 --variants '*_hand*'", problems), "SEPAL_LLC=" + shell_quote(absent) + " " + made_up_peaks(folder));
+    const Ran ran = run(fmt::format("bench --problems {} --seconds 0.01 --variants '*_hand*'", problems),
+                        "SEPAL_LLC=" + shell_quote(absent) + " " + made_up_peaks(folder));
     INFO(ran.err);
     CHECK(ran.code == 0);
     const std::string warning = "sepal: warning: streaming stores need llc of LLVM 21 or newer, and " + absent +

@@ -170,7 +170,7 @@ TEST_CASE("packers equal plain loops, the sign of zeros aside, around panels, ch
             INFO(packer.name << ", panel " << panel << ": " << p.weights_key());
             CHECK(why == "");
         };
-        for (int64_t panel : {lanes, 2 * lanes, 3 * lanes})
+        for (int64_t panel : {int64_t(4), lanes, 2 * lanes, 3 * lanes})
             for (int64_t k : {int64_t(1), panel - 1, panel, panel + 1, 3 * panel - 1, 3 * panel})
                 for (int64_t c : {1, 15, 16, 17, 40}) check(conv2d(k, c), panel);
         if (packer.kind == Kind::winograd) continue;

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 using namespace sepal;
 
@@ -347,6 +348,38 @@ TEST_CASE("the pass fetches every line of a panel whose runs follow each other o
     std::set<int64_t> expected = first_of_lines((6 + 1) * 8);
     for (int64_t line : first_of_lines(8)) expected.erase(line);  // the first run is fetched by whatever comes before
     CHECK(Prefetched(out, filter, where).indices == expected);
+}
+
+TEST_CASE("depthwise takes four rows at a time from afar, tiles that divide a row, and single rows of few", "[specialised]") {
+    const auto depthwise = [](int64_t h, int64_t w, int64_t c, int64_t taps, int64_t stride = 1, int64_t dilation = 1, int64_t multiplier = 1) {
+        ConvProblem p = strided(conv2d(h, w, c, 0, taps, taps), stride, dilation);
+        p.op = Operator::depthwise;
+        p.multiplier = multiplier;
+        return p;
+    };
+    const auto tile = [](const ConvProblem &p) {
+        const Schedule s = derive({}, p.op, Isa::avx512, p);
+        return std::pair(s.q_tile, s.p_tile);
+    };
+    // 1 MiB and more; rows and pixels that tiles divide, and that they do not.
+    const ConvProblem from_l3 = depthwise(66, 66, 64, 3), odd = depthwise(67, 65, 64, 5), dilated = depthwise(68, 68, 64, 3, 1, 2);
+    const ConvProblem large = depthwise(66, 68, 64, 7), far_strided = depthwise(67, 66, 64, 3, 2), few_rows = depthwise(14, 300, 64, 3);
+    const ConvProblem from_memory = depthwise(259, 257, 64, 3), doubled = depthwise(260, 260, 64, 3, 1, 1, 2);
+    CHECK(tile(from_l3) == std::pair(2, 4));
+    CHECK(tile(odd) == std::pair(1, 4));
+    CHECK(tile(dilated) == std::pair(4, 4));
+    CHECK(tile(large) == std::pair(4, 2));
+    CHECK(tile(far_strided) == std::pair(1, 2));
+    CHECK(tile(few_rows) == std::pair(2, 2));
+    CHECK(tile(from_memory) == std::pair(1, 4));
+    CHECK(tile(doubled) == std::pair(2, 4));
+    for (const ConvProblem &p : {from_l3, odd, dilated, large, far_strided, few_rows, from_memory, doubled}) check(p);
+    const ConvProblem near = depthwise(9, 28, 20, 3), row = depthwise(7, 7, 24, 5), row_strided = depthwise(13, 13, 20, 3, 2);
+    CHECK(tile(near) == std::pair(4, 2));
+    CHECK(tile(depthwise(9, 14, 20, 3)) == std::pair(7, 2));
+    CHECK(tile(row) == std::pair(7, 1));
+    CHECK(tile(row_strided) == std::pair(7, 1));
+    for (const ConvProblem &p : {near, row, row_strided, depthwise(9, 13, 20, 3)}) check(p);
 }
 
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {

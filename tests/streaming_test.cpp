@@ -237,9 +237,10 @@ TEST_CASE("streaming rows make kernels for those problems that they pay for, and
         CHECK(to_json(kernel_spec_from_json(to_json(spec))) == to_json(spec));
     }
     // Of one shape and more or fewer images: 16 MiB are 32 images of this one.
-    const KernelSpec spec = specialise(with(problem(Operator::depthwise, 64, 64, 32), 1, 1, 1, 1, 40), Isa::avx512, "hand", knob(&Schedule::streaming, 2));
+    const auto images = [](int64_t n) { return with(problem(Operator::depthwise, 64, 64, 32), 1, 1, 1, 1, n); };
+    const KernelSpec spec = specialise(images(40), Isa::avx512, "hand", knob(&Schedule::streaming, 2));
     const auto takes = [&](int64_t n) {
-        const ConvProblem p = with(problem(Operator::depthwise, 64, 64, 32), 1, 1, 1, 1, n);
+        const ConvProblem p = images(n);
         return std::all_of(spec.when.begin(), spec.when.end(), [&](const Condition &c) { return c.holds(p); });
     };
     CHECK(takes(33));
@@ -294,7 +295,8 @@ TEST_CASE("an LLVM that is missing, too old or broken is one clear sentence, and
         return path;
     };
     const std::string version = "[ \"$1\" = --version ] && echo 'LLVM version 22.1.8' && exit 0\n";
-    const std::string absent = folder.path("absent"), old = script("old", "echo 'LLVM version 14.0.6'\n"), other = script("other", "echo hello; exit 3\n");
+    const std::string absent = folder.path("absent"), old = script("old", "echo 'LLVM version 14.0.6'\n");
+    const std::string other = script("other", "echo hello; exit 3\n");
     const std::string failing = script("failing", version + "echo 'error: no' >&2; exit 7\n"), idle = script("idle", version + "exit 0\n");
     const auto sentence = [&](const std::string &llc) {
         const Llc set(llc);

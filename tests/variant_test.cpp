@@ -114,7 +114,8 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
             const Weights w = fused.weights();
             const AlignedFloats middle = run(p.depthwise_half(), fused.input.data(), {w.filter, nullptr, nullptr, w.mid_bias});
             const AlignedFloats output = run(p.pointwise_half(), middle.data(), {w.pointwise_filter, nullptr, nullptr, w.bias});
-            CHECK(report(std::equal(fused.output.begin(), fused.output.end(), output.data()), *v, p, "the two kernels give another result", test_command("fused")));
+            const bool equal = std::equal(fused.output.begin(), fused.output.end(), output.data());
+            CHECK(report(equal, *v, p, "the two kernels give another result", test_command("fused")));
             compared++;
         }
     }

@@ -32,7 +32,7 @@ if ! compgen -c llc-2 | grep -qE '^llc-2[1-9]$'; then
         DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends llvm-22 ||
             echo "setup: llvm-22 could not be installed; kernels with streaming stores are left out" >&2
     else
-        echo "setup: the optional Debian package llvm-22 is not there (or could not be installed by this user); kernels with streaming stores are left out" >&2
+        echo "setup: the optional Debian package llvm-22 is not installed; kernels with streaming stores are left out" >&2
     fi
 fi
 

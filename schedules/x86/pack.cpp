@@ -20,9 +20,9 @@ void schedule_pack_panels_x86(PackStages &st, const Target &target) {
         .vectorize(lane);
 }
 
-// All points of a vector of output channels from its 9 taps at a time. Panels are whole vectors.
-void schedule_pack_winograd_x86(PackStages &st, const Target &target) {
-    const int lanes = target.natural_vector_size<float>();
+// All points of a vector of output channels from its 9 taps at a time. Panels are whole vectors of kernels, of which the narrowest have 4 lanes.
+void schedule_pack_winograd_x86(PackStages &st, const Target &) {
+    constexpr int lanes = 4;
     Var task("task"), lane("lane");
     st.packed.bound(st.t, 0, st.points * st.points)
         .split(st.i, st.i, lane, lanes, TailStrategy::RoundUp)

@@ -26,5 +26,6 @@ foreach(name IN ITEMS "${SEPAL_LLC}" llc-22 llc-23 llc-24 llc-21 llc)
     unset(found)
 endforeach()
 if(NOT SEPAL_LLC_DEFAULT)
-    message(STATUS "Kernels with streaming stores are not built: there is no llc of LLVM ${least_llc} or newer on PATH (Debian: llvm-22, or set SEPAL_LLC)")
+    message(STATUS "Kernels with streaming stores are not built: there is no llc of LLVM ${least_llc} or newer on PATH "
+        "(Debian: llvm-22, or set SEPAL_LLC)")
 endif()
