@@ -1,10 +1,12 @@
 // Streaming stores: the edit of Halide's IR alone, what becomes of it in kernels, who gets such kernels, and what is said where LLVM is missing.
 #include "catch.h"
+#include "passes/hot_loop.h"
 #include "passes/streaming_stores.h"
 #include "runtime/aligned.h"
 #include "schedules/schedule_check.h"
 #include "schedules/search_space.h"
 #include "support.h"
+#include "tools/compile/build_module.h"
 #include "tools/compile/in_process.h"
 #include "tools/compile/llc.h"
 #include "tools/program.h"
@@ -203,6 +205,29 @@ TEST_CASE("streaming kernels compute what others do: tails of rows and panels, s
     check(problem(Operator::conv2d, 6, 17, 32, 16), knob(&Schedule::c_block, 16));
     for (int64_t k : {32, 48}) check(problem(Operator::conv2d, 9, 13, 16, k), knob(&Schedule::winograd, 4));
     check(problem(Operator::pointwise, 3, 50, 48, 80), knob(&Schedule::panel_ahead, 2));  // by way of two edits
+}
+
+TEST_CASE("registers saved in the loop with most multiply-adds are counted, of innermost loops only", "[streaming]") {
+    const std::string outer = ".LBB0_1:\n\tvmovups\t%zmm9, (%rsp)\n";
+    const std::string hot = ".LBB0_2:    # the inner loop\n\tvfmadd231ps\t%zmm0, %zmm1, %zmm2\n\tvmovups\t%zmm2, 64(%rsp)     # 64-byte Spill\n"
+                            "\tvmovaps\t%ymm3, 128(%rsp)\n\tvmovups\t128(%rsp), %ymm4\n\tvfmadd213ps\t(%rax), %zmm1, %zmm3\n\tjne\t.LBB0_2\n";
+    const std::string cold = ".LBB0_3:\n\tvfmadd231ps\t%zmm0, %zmm1, %zmm2\n\tvmovups\t%zmm5, (%rsp)\n\tjne\t.LBB0_3\n";
+    CHECK(hot_loop_spills(outer + hot + cold + "\tjne\t.LBB0_1\n") == 2);
+    CHECK(hot_loop_spills(cold + "\tjmp\t.LBB0_9\n.LBB0_9:\n") == 1);
+    CHECK(hot_loop_spills("f:\n\tvmovups\t%zmm2, 64(%rsp)\n\tretq\n") == 0);
+}
+
+TEST_CASE("by Winograd's algorithm, too, a streaming kernel keeps its accumulators in registers", "[streaming]") {
+    if (const std::string why = why_no_llc(); !why.empty()) {
+        fmt::print("[SKIP] {}\n", why);
+        return;
+    }
+    ConvProblem p = problem(Operator::conv2d, 56, 56, 64, 64);
+    const KernelSpec spec = specialise(p, Isa::avx512, "hand", knob(&Schedule::winograd, 4, knob(&Schedule::streaming, 2)));
+    const TemporaryFolder folder;
+    const Halide::Module module = build_module(spec, kernel_target(Isa::avx512));
+    module.compile({{Halide::OutputFileType::llvm_assembly, folder.path("kernel.ll")}});
+    CHECK(hot_loop_spills(compile_ir(bytes_of(folder.path("kernel.ll")))) <= 4);  // from the bottom up it would be some 30
 }
 
 TEST_CASE("an output that is not aligned to whole lines is refused with the alignment found and needed", "[streaming]") {

@@ -1,5 +1,6 @@
 #include "llc.h"
 
+#include "passes/hot_loop.h"
 #include "tools/environment.h"
 #include "tools/files.h"
 #include "tools/program.h"
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <vector>
 
 namespace sepal {
 namespace {
@@ -53,13 +55,24 @@ std::string compile_ir(const std::string &ir) {
     const ScratchFolder folder("sepal-llc", "no temporary folder can be made for llc");
     const std::string from = folder.path() + "/kernel.ll", to = folder.path() + "/kernel.s";
     write_file(from, {ir});
-    // CPU and features stand at each function, what may be done to floating-point arithmetic at each instruction.
-    std::string printed;
-    const int status = run_program({path(), "-O3", "--relocation-model=pic", "--function-sections", "-o", to, from}, printed);
-    if (status < 0) throw LlcFailed(fmt::format("{} cannot be run: {}", path(), std::strerror(errno)));
-    if (status != 0) throw LlcFailed(fmt::format("{} failed on Halide's code with status {}: {}", path(), status, first_line(printed)));
-    if (!std::filesystem::exists(to)) throw LlcFailed(fmt::format("{} ended well on Halide's code but wrote no assembly", path()));
-    return read_file(to);
+    const auto compiled = [&](std::vector<std::string> options) {
+        // CPU and features stand at each function, what may be done to floating-point arithmetic at each instruction.
+        std::vector<std::string> command = {path(), "-O3", "--relocation-model=pic", "--function-sections", "-o", to, from};
+        command.insert(command.end(), options.begin(), options.end());
+        std::string printed;
+        const int status = run_program(command, printed);
+        if (status < 0) throw LlcFailed(fmt::format("{} cannot be run: {}", path(), std::strerror(errno)));
+        if (status != 0) throw LlcFailed(fmt::format("{} failed on Halide's code with status {}: {}", path(), status, first_line(printed)));
+        if (!std::filesystem::exists(to)) throw LlcFailed(fmt::format("{} ended well on Halide's code but wrote no assembly", path()));
+        return read_file(to);
+    };
+    const std::string assembly = compiled({});
+    const int spills = hot_loop_spills(assembly);
+    if (spills == 0) return assembly;
+    // LLVM 22 orders instructions from the bottom up, which can take more registers than a tile of accumulators leaves; from the top down it
+    // takes fewer for some.
+    const std::string other = compiled({"--misched-prera-direction=topdown"});
+    return hot_loop_spills(other) < spills ? other : assembly;
 }
 
 }  // namespace sepal
