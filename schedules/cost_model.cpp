@@ -14,6 +14,8 @@ constexpr double loads_per_cycle = 2, uops_per_cycle = 4;
 constexpr double fma_latency = 4;             // cycles between two steps of one accumulator
 constexpr double l2_bytes_per_cycle = 32;     // sustained, into L1
 constexpr double far_bytes_per_cycle = 8;     // from beyond L2
+constexpr double l3_bytes_per_cycle = 16;     // from L3, of what is fetched ahead or read in order
+constexpr double kept_in_l3 = 16 << 20;       // bytes
 constexpr double copy_bytes_per_cycle = 16;   // of a padded copy, whose rows are short
 constexpr double tile_cycles = 12;            // of starting a tile: addresses, bias, the branch mispredicted at its end
 constexpr double tap_cycles = 3;              // of starting the loop over channels for one more tap
@@ -236,8 +238,13 @@ Prediction predict_winograd(const Schedule &s, const ConvProblem &p, Isa isa, co
     d.core += blocks * tiles * points * (transform_cycles * ceil_div(c, s.lanes) + restore_cycles * ceil_div(k, s.lanes));
     // A product reads its plane of the transformed block, a panel all of them; both take turns with the panel's part of the filter.
     const double plane = 4 * tiles * c, run = 4 * c * panel_channels, filter = points * run * panels;
-    d.read(products * plane, false, points * plane <= l2);
-    d.read(products * run, false, filter <= l2 / 2);
+    const double block = points * plane;
+    const auto read = [&](double bytes, double of, bool in_l2) {
+        d.l2_bytes += bytes;
+        if (!in_l2) d.far_bytes += bytes * (of <= kept_in_l3 ? far_bytes_per_cycle / l3_bytes_per_cycle : 1);
+    };
+    read(products * plane, block, block <= l2);
+    read(products * run, filter, filter + block <= l2);
     d.read(2 * products * 4 * tiles * panel_channels, false, true);
     d.far_bytes += 4 * double(p.input_elements());
     d.core += blocks * strip_cycles;

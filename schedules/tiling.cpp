@@ -345,11 +345,15 @@ int64_t winograd_blocks(const Schedule &s, const ConvProblem &problem) {
     return problem.n * ceil_div(problem.q(), int64_t(s.winograd) * s.q_strip) * ceil_div(problem.p(), int64_t(s.winograd) * s.p_strip);
 }
 
+// What a block costs besides its tiles, in tiles, for each pair of channels: for each of its register tiles, and for itself.
+struct BlockCost {
+    double register_tile, block;
+};
+
 // The block of at most `most` tiles that computes all tiles of the output quickest, of those that make `least_blocks` blocks. A block's tiles are
-// all computed, also those that stick out of the output, in register tiles, of which the last is computed whole; a register tile costs about
-// two tiles more for loading the filter, and a block as much as a few for what is not repeated in it.
-void set_winograd_block(Schedule &s, const ConvProblem &problem, int64_t widest, int64_t most, int64_t least_blocks) {
-    constexpr double register_tile_cost = 2, block_cost = 3;
+// all computed, also those that stick out of the output, in register tiles, of which the last is computed whole. Where blocks are tasks, a
+// remainder that leaves tasks idle counts by half, since one thread does not mind.
+void set_winograd_block(Schedule &s, const ConvProblem &problem, int64_t widest, int64_t most, int64_t least_blocks, const BlockCost &besides) {
     const int64_t across = ceil_div(problem.q(), s.winograd), down = ceil_div(problem.p(), s.winograd);
     Schedule best;
     double best_cost = std::numeric_limits<double>::infinity();
@@ -360,16 +364,17 @@ void set_winograd_block(Schedule &s, const ConvProblem &problem, int64_t widest,
             set(block.p_strip, rows);
             const int64_t tiles = int64_t(block.q_strip) * block.p_strip, blocks = winograd_blocks(block, problem);
             set(block.q_tile, q_tile_for(tiles, int(std::min<int64_t>(widest, tiles))));
-            const double cost = double(blocks) * (double(ceil_div(tiles, block.q_tile)) * (block.q_tile + register_tile_cost) + block_cost);
+            const double idle = least_blocks > 1 ? double(ceil_div(blocks, least_blocks) * least_blocks - blocks) / 2 : 0;
+            const double cost = (double(blocks) + idle) * (double(ceil_div(tiles, block.q_tile)) * (block.q_tile + besides.register_tile) + besides.block);
             if (best.lanes == 0 || (cost < best_cost && blocks >= std::min(least_blocks, problem.n * across * down))) best = block, best_cost = cost;
         }
     s = best;
 }
 
-// Blocks of tiles by Winograd's algorithm: q_tile, q_strip and p_strip count tiles. A small image is one block, and a block of a large one is so
-// many tiles that their transformed input, n^2 values for each channel of a tile, stays in L2, if that is two register tiles' worth; of more
-// channels many more tiles, so that the filter comes seldom from beyond L2, run by run, the next one being fetched meanwhile. Where blocks are
-// too few for tasks, strips of panels are.
+// Blocks of tiles by Winograd's algorithm: q_tile, q_strip and p_strip count tiles. Of a filter that stays in L2 they are one or two register
+// tiles, whose transformed input, n^2 values for each channel of a tile, stays there, too. A filter from beyond L2 goes by, run by run, the
+// next one being fetched meanwhile: seldom, since a small image is one block, and a block of a large one as many tiles as L2 holds, or of
+// more channels many more. Where blocks are too few for tasks, panels are.
 void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
     set(s.s_unroll, 1);
     set(s.staging, 1);
@@ -383,14 +388,18 @@ void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &pro
         return;
     }
     set(s.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
-    constexpr int64_t small_image = 64, few_blocks = 8;  // tiles; blocks
-    const int64_t c = problem->c, n = winograd_matrices(s.winograd).n, tile_bytes = 4 * c * n * n, panels = ceil_div(problem->k, s.lanes * s.k_vectors);
-    const int64_t tiles = ceil_div(problem->q(), s.winograd) * ceil_div(problem->p(), s.winograd);
-    const int64_t widest = widest_q_tile(s, Operator::conv2d, isa), in_l2 = l2_bytes(isa) / 8 * 5 / tile_bytes;
-    const int64_t most = tiles <= small_image ? tiles : in_l2 >= 2 * widest ? in_l2 : 7 * widest;
-    set_winograd_block(s, *problem, widest, most, panels > 1 ? 1 : parallel_tasks);
-    if (winograd_blocks(s, *problem) < few_blocks && panels > 1) set(s.k_strip, 1);
-    set(s.panel_ahead, n * n * filter_bytes(*problem) / (winograd_taps * winograd_taps) > l2_bytes(isa) / 2 ? 2 : 1);
+    constexpr int64_t small_image = 64;  // tiles
+    const int64_t c = problem->c, n = winograd_points(s.winograd), tile_bytes = 4 * c * n * n, panels = ceil_div(problem->k, s.lanes * s.k_vectors);
+    const int64_t tiles = ceil_div(problem->q(), s.winograd) * ceil_div(problem->p(), s.winograd), filter = tile_bytes * problem->k;
+    const int64_t widest = widest_q_tile(s, Operator::conv2d, isa), most_in_l2 = l2_bytes(isa) / 8 * 5;
+    if (filter <= most_in_l2) {
+        set_winograd_block(s, *problem, widest, 2 * widest, parallel_tasks, {0.5, 0.5});
+    } else {
+        const int64_t in_l2 = most_in_l2 / tile_bytes, most = tiles <= small_image ? tiles : in_l2 >= 2 * widest ? in_l2 : 7 * widest;
+        set_winograd_block(s, *problem, widest, most, panels > 1 ? 1 : parallel_tasks, {2, 3});
+    }
+    if (winograd_blocks(s, *problem) < 2 * parallel_tasks && panels > 1) set(s.k_strip, 1);
+    set(s.panel_ahead, filter > l2_bytes(isa) / 2 ? 2 : 1);
     set(s.c_unroll, c % 2 == 0 ? 2 : 1);
 }
 
