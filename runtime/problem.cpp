@@ -205,6 +205,22 @@ double ConvProblem::flops() const {
     return 2 * pixels * double(filter_elements() + pointwise_filter_elements());
 }
 
+double ConvProblem::flops_inside() const {
+    // In one direction: taps of all output pixels that meet the input, as a share.
+    const auto inside = [](int64_t outputs, int64_t taps, int64_t stride, int64_t dilation, int64_t before, int64_t extent) {
+        int64_t met = 0;
+        for (int64_t i = 0; i < outputs; i++)
+            for (int64_t t = 0; t < taps; t++) {
+                const int64_t at = i * stride + t * dilation - before;
+                met += at >= 0 && at < extent;
+            }
+        return double(met) / double(outputs * taps);
+    };
+    const Padding z = pad();
+    const double share = inside(p(), r, stride_h, dilation_h, z.top, h) * inside(q(), s, stride_w, dilation_w, z.left, w);
+    return 2 * double(pixels()) * (share * double(filter_elements()) + double(pointwise_filter_elements()));
+}
+
 double ConvProblem::bytes() const {
     const int64_t biases = (out.bias ? out_channels() : 0) + (mid.bias ? mid_channels() : 0);
     return double(size_in_bytes(dtype)) * (double(input_elements()) + double(filter_elements()) +

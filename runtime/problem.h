@@ -108,6 +108,8 @@ struct ConvProblem {
 
     // 2 per multiply-add of the direct algorithm, taps on padding included, epilogue excluded.
     double flops() const;
+    // The same without taps on padding, which a kernel may leave out.
+    double flops_inside() const;
     // Compulsory traffic: each tensor of the operator once, in bytes (input + filters + biases + output).
     double bytes() const;
     // The same when depsep runs as two kernels: the intermediate is also written once and read once. Equal to bytes()

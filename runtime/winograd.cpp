@@ -17,8 +17,8 @@ struct Algorithm {
 const std::vector<Algorithm> &algorithms() {
     static const std::vector<Algorithm> all = {
         {2, {0, 1, -1}, 1e-7},
-        {4, {0, std::sqrt(0.5), -std::sqrt(0.5), std::sqrt(2.0), -std::sqrt(2.0)}, 6e-7},
-        {6, {0, 1, -1, 2, -2, 0.5, -0.5}, 3e-6}};
+        {4, {0, std::sqrt(0.5), -std::sqrt(0.5), std::sqrt(2.0), -std::sqrt(2.0)}, 4e-7},
+        {6, {0, 1, -1, 2, -2, 0.5, -0.5}, 2.2e-6}};
     return all;
 }
 

@@ -33,14 +33,16 @@ bool is_winograd_tile(int m);
 
 // The Toom-Cook matrices of m + 1 finite interpolation points and infinity: with f_i = product over j != i of (x_i - x_j),
 //   a_t[j][i] = x_i^j,  g[i][j] = x_i^j / f_i,  b_t[i] = the coefficients of the product over j != i of (x - x_j),
-// and for infinity a_t[m-1], g[.][2] and the coefficients of the product over all. Points as in Barabasz, Anderson, Soodhalter, Gregg:
-// "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 2020.
+// and for infinity a_t[m-1], g[.][2] and the coefficients of the product over all; a_t and b_t rounded to f32. Points come in pairs x and -x,
+// of which the transforms share sums and differences, and 1/x, which keeps coefficients near 1 and with that the error small (of the choice:
+// Barabasz, Anderson, Soodhalter, Gregg: "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM
+// TOMS 2020).
 // Requires is_winograd_tile(m).
 const WinogradMatrices &winograd_matrices(int m);
 
 // The largest difference of an output from the exact one that is to be expected, as a share of the largest output: of inputs and filters
 // that are uniform in [-1, 1) twice what was measured, for 16 to 512 channels, which grows with the root of their number; of fewer that of
-// 16. (By the direct algorithm in f32 it is 1.6e-6 for 128 channels, by F(4x4) 3.5e-6.)
+// 16. (By the direct algorithm in f32 it is 1.6e-6 for 128 channels, by F(4x4) 2.4e-6.)
 double winograd_rel_error(int m, int64_t c);
 
 }  // namespace sepal

@@ -99,9 +99,9 @@ TEST_CASE("select never picks a variant whose error is above the problem's", "[r
     const Variant *const free = Registry::builtin().select(p, cpu_up_to(Isa::avx2), 1);
     REQUIRE(free);
     CHECK(free->filter_layout.tile == 4);
-    CHECK(free->rel_error(p) > 3e-6);  // what was measured
+    CHECK(free->rel_error(p) > 2.4e-6);  // what was measured
     p.max_rel_error = 3e-6;
-    CHECK_THAT(free->refuses(p), Catch::Contains("has a relative error of 6.8e-06 on 128 channels, the problem allows 3e-06"));
+    CHECK_THAT(free->refuses(p), Catch::Contains("has a relative error of 4.5e-06 on 128 channels, the problem allows 3e-06"));
     const Variant *const exact = Registry::builtin().select(p, cpu_up_to(Isa::avx2), 1);
     REQUIRE(exact);
     CHECK(exact->rel_error(p) == 0);

@@ -71,7 +71,7 @@ TEST_CASE("a record's line reads back as the same record", "[tuning]") {
             found++;
         }
     records.push_back(failed(Verdict::crashed, "killed by \"SIGSEGV\"\n\ttwice"));
-    records.push_back(failed(Verdict::disturbed, why_disturbed(small_problem(), 2, 0.05)));
+    records.push_back(failed(Verdict::disturbed, why_disturbed(small_problem(), {}, 2, 0.05)));
     records.push_back(failed(Verdict::timed_out, ""));
     records.back().problem.name.clear();
     records.back().seed = std::numeric_limits<uint32_t>::max();
@@ -410,10 +410,21 @@ TEST_CASE("a schedule that lost in turns is not the best, however quick it was a
 TEST_CASE("a time is disturbed when it is more than the FMA peak and its noise allow", "[tuning]") {
     const ConvProblem p = small_problem();
     const double ms_at_peak = p.flops() / 100e6;
-    CHECK(why_disturbed(p, ms_at_peak / 1.049, 100).empty());
-    CHECK_THAT(why_disturbed(p, ms_at_peak / 1.781, 100), Contains("178.1 % of the FMA peak") && Contains("100 GFLOP/s"));
+    CHECK(why_disturbed(p, {}, ms_at_peak / 1.049, 100).empty());
+    CHECK_THAT(why_disturbed(p, {}, ms_at_peak / 1.781, 100), Contains("178.1 % of the FMA peak") && Contains("100 GFLOP/s"));
     // So a clock that is half as fast for a while disturbs nothing.
-    CHECK(why_disturbed(p, 2 * ms_at_peak, 50).empty());
+    CHECK(why_disturbed(p, {}, 2 * ms_at_peak, 50).empty());
+    // Multiply-adds that a kernel does not do take no time: by Winograd's algorithm, and on padding.
+    ConvProblem conv;
+    conv.h = conv.w = 16, conv.c = conv.k = 64, conv.r = conv.s = 3;
+    const double conv_at_peak = conv.flops() / 100e6, inside = 46.0 * 46 / (48 * 48);
+    CHECK(conv.flops_inside() == Approx(conv.flops() * inside));
+    CHECK(why_disturbed(conv, {}, conv_at_peak * inside / 1.049, 100).empty());
+    CHECK_THAT(why_disturbed(conv, {}, conv_at_peak * inside / 1.051, 100), Contains("up to 114.3 %"));
+    Schedule tiles;
+    tiles.winograd = 4;
+    CHECK(why_disturbed(conv, tiles, conv_at_peak / 4.19, 100).empty());
+    CHECK_THAT(why_disturbed(conv, tiles, conv_at_peak / 4.21, 100), Contains("421.0 % of the FMA peak") && Contains("up to 420 %"));
 }
 
 TEST_CASE("of each problem, ISA, thread count and machine the best are kept", "[tuning]") {

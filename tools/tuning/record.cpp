@@ -1,6 +1,7 @@
 #include "tools/tuning/record.h"
 
 #include "bench/statistics.h"
+#include "runtime/winograd.h"
 #include "schedules/schedule_check.h"
 #include "tools/problem_file.h"
 #include "tools/strict_json.h"
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <limits>
 
@@ -157,11 +159,13 @@ double TuningRecord::pct_fma_peak() const {
     return ms > 0 && fma_gflops > 0 ? pct_of(problem, ms, fma_gflops) : 0;
 }
 
-std::string why_disturbed(const ConvProblem &problem, double median_ms, double fma_gflops) {
-    const double pct = pct_of(problem, median_ms, fma_gflops);
-    if (pct <= most_pct_fma_peak) return {};
-    return fmt::format("the time is {:.1f} % of the FMA peak, probed beside it at {:.4g} GFLOP/s; allowed: up to {} %, since no kernel is quicker, and "
-                       "something else slowed the probe down", pct, fma_gflops, most_pct_fma_peak);
+std::string why_disturbed(const ConvProblem &problem, const Schedule &schedule, double median_ms, double fma_gflops) {
+    double spared = problem.flops() / problem.flops_inside();
+    if (is_winograd(schedule)) spared = std::pow(double(winograd_taps * schedule.winograd) / winograd_points(schedule.winograd), 2);
+    const double pct = pct_of(problem, median_ms, fma_gflops), most = most_pct_fma_peak * spared;
+    if (pct <= most) return {};
+    return fmt::format("the time is {:.1f} % of the FMA peak, probed beside it at {:.4g} GFLOP/s; allowed: up to {:.4g} %, since no kernel is quicker, and "
+                       "something else slowed the probe down", pct, fma_gflops, most);
 }
 
 std::string to_json_line(const TuningRecord &r) {
@@ -213,7 +217,7 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
     read_outcome(r, fields);
     if (const std::string why = r.verdict == Verdict::ok ? why_not_valid(r.schedule, r.problem, r.isa) : ""; !why.empty())
         throw BadInput(fmt::format("{}: {}", where, why));
-    if (const std::string why = r.verdict == Verdict::ok ? why_disturbed(r.problem, r.median_ms(), r.fma_gflops) : ""; !why.empty())
+    if (const std::string why = r.verdict == Verdict::ok ? why_disturbed(r.problem, r.schedule, r.median_ms(), r.fma_gflops) : ""; !why.empty())
         throw BadInput(fmt::format("{}: {}", where, why));
     r.machine = read_machine(fields.at("machine"), where);
     r.machine_fma_gflops = fields.number("machine_fma_gflops", most_gflops, true);

@@ -54,10 +54,11 @@ constexpr const char *by_heuristic = "heuristic", *by_confirmation = "confirmati
 // proposed_by of the incumbent's record when it was timed in turns with a challenger, whose record has the same trial and fma_gflops.
 constexpr const char *by_incumbent = "incumbent";
 
-// Why a time says nothing: it is more than 105 % of the FMA peak that was probed beside it. Kernels do every multiply-add that FLOPs count,
-// so that none is quicker than the multiply-add units (5 % are for the noise of the probe): then the probe was slowed down, as by a second
-// session on the machine, and whatever is relative to it is too good. Empty, or one sentence.
-std::string why_disturbed(const ConvProblem &problem, double median_ms, double fma_gflops);
+// Why a time says nothing: it is more than 105 % of the FMA peak that was probed beside it, for the multiply-adds that a kernel by the schedule
+// has to do at least: those of the direct algorithm but for taps on padding, or the fewer ones of Winograd's. None is quicker than the
+// multiply-add units (5 % are for the noise of the probe): then the probe was slowed down, as by a second session on the machine, and whatever
+// is relative to it is too good. Empty, or one sentence.
+std::string why_disturbed(const ConvProblem &problem, const Schedule &schedule, double median_ms, double fma_gflops);
 
 constexpr int tuning_format = 1;
 // The version of Halide that this Sepal is built with: what TuningRecord::halide has to be.

@@ -113,8 +113,9 @@ private:
         const TrialLimits limits{compile_limit_seconds, run_limit(t.problem, o_.threads, seconds * double(schedules.size()))};
         TrialAnswer answer = c_.runner.run({t.problem, t.isa, o_.threads, schedules, seconds, stop_score}, limits);
         std::string why;  // of any schedule: the probe was the same for all
-        for (const Timing &timing : answer.timings)
-            if (timing.verdict == Verdict::ok && why.empty()) why = why_disturbed(t.problem, summarise(timing.samples_ms).median, answer.fma_gflops);
+        for (size_t i = 0; i < answer.timings.size(); i++)
+            if (const Timing &timing = answer.timings[i]; timing.verdict == Verdict::ok && why.empty())
+                why = why_disturbed(t.problem, schedules[i], summarise(timing.samples_ms).median, answer.fma_gflops);
         for (Timing &timing : answer.timings)
             if (timing.verdict == Verdict::ok && !why.empty()) timing = {Verdict::disturbed, why, {}};
         return answer;
