@@ -107,7 +107,7 @@ TEST_CASE("records whose FMA peak was disturbed are told and passed over, and pr
     TuningRecord disturbed = of_this_machine(2, 2), marked = of_this_machine(3, 3);
     disturbed.fma_gflops = 0.05;
     marked.verdict = Verdict::disturbed;
-    marked.error = why_disturbed(disturbed.problem, 2, 0.05);
+    marked.error = why_disturbed(disturbed.problem, {}, 2, 0.05);
     marked.samples_ms.clear();
     const std::string file = folder.write("t.jsonl", line(of_this_machine(4, 1)) + line(disturbed) + line(marked));
     const Ran list = run("records list " + file), best = run("records best " + file);
