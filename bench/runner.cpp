@@ -175,10 +175,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
         if (options.progress) options.progress(what, fraction);
     };
     set_num_threads(options.threads);
-    if (options.set_num_threads_in_process) options.set_num_threads_in_process(options.threads);
-    // With several threads the caller is one of the kernels' pool, whose others would inherit its one CPU.
-    std::optional<PinCaller> pinned;
-    if (options.threads == 1) pinned.emplace();
+    const PinThreads pinned(options.threads);
 
     tell("filling tensors", 0);
     std::optional<Tensors> tensors = make_exact_tensors(problem, data_seed);

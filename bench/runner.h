@@ -56,8 +56,6 @@ struct RunnerOptions {
     int threads = 1;
     double seconds = 1.5;  // for each problem and candidate, beyond the check; exceeded only to reach the least samples
     Cpu cpu;
-    // Tells kernels that were compiled in process how many threads to use; may be empty when there are none.
-    std::function<void(int)> set_num_threads_in_process;
     // Told what is under way and which fraction of this problem is done; may be empty.
     std::function<void(const std::string &what, double fraction)> progress;
 };

@@ -2,6 +2,7 @@
 
 #include "timer.h"
 
+#include <HalideRuntime.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -48,6 +49,24 @@ void set_affinity(const std::vector<int> &cpus) {
     (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+// Calls body(0) ... body(threads - 1), each on another of the threads that run kernels: a task of Halide's pool waits until all have begun, but
+// for no longer than a second, in case that there are fewer threads than were asked for.
+void on_each_thread(int threads, void (*body)(int)) {
+    struct Tasks {
+        void (*body)(int);
+        int threads;
+        std::atomic<int> begun;
+    } tasks{body, threads, {0}};
+    const halide_task_t task = [](void *, int t, uint8_t *closure) {
+        Tasks &all = *reinterpret_cast<Tasks *>(closure);
+        all.body(t);
+        all.begun++;
+        for (const double start = now(); all.begun < all.threads && now() - start < 1;) std::this_thread::yield();
+        return 0;
+    };
+    halide_do_par_for(nullptr, task, 0, threads, reinterpret_cast<uint8_t *>(&tasks));
+}
+
 }  // namespace
 
 std::vector<int> parse_cpu_list(const std::string &text) {
@@ -88,7 +107,11 @@ double run_pinned(int threads, const std::function<void(int)> &body) {
     return *std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end());
 }
 
-PinCaller::PinCaller() { set_affinity({allowed_cpus().front()}); }
-PinCaller::~PinCaller() { set_affinity(allowed_cpus()); }
+PinThreads::PinThreads(int threads) : threads_(threads) {
+    on_each_thread(threads, [](int t) { set_affinity({allowed_cpus()[size_t(t) % allowed_cpus().size()]}); });
+}
+PinThreads::~PinThreads() {
+    on_each_thread(threads_, [](int) { set_affinity(allowed_cpus()); });
+}
 
 }  // namespace sepal

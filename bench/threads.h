@@ -18,13 +18,18 @@ const std::vector<int> &allowed_cpus();
 // released together. Returns the seconds from the first start to the last end. Requires 1 <= threads <= allowed_cpus().size().
 double run_pinned(int threads, const std::function<void(int)> &body);
 
-// Keeps the calling thread on the first of allowed_cpus() for as long as the object lives.
-class PinCaller {
+// Keeps the `threads` threads that run kernels, the calling one and those of the pool behind it, on a CPU each, the first ones of allowed_cpus(),
+// for as long as the object lives. Left alone, a thread of the pool that is woken for a millisecond may share the caller's CPU while another
+// is idle. set_num_threads(threads) comes first.
+class PinThreads {
 public:
-    PinCaller();
-    ~PinCaller();
-    PinCaller(const PinCaller &) = delete;
-    PinCaller &operator=(const PinCaller &) = delete;
+    explicit PinThreads(int threads);
+    ~PinThreads();
+    PinThreads(const PinThreads &) = delete;
+    PinThreads &operator=(const PinThreads &) = delete;
+
+private:
+    int threads_;
 };
 
 }  // namespace sepal

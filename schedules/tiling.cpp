@@ -58,6 +58,15 @@ constexpr int64_t depthwise_p_tile = 2;
 // Tasks that a kernel is cut into where its loops allow it.
 constexpr int64_t parallel_tasks = 2;
 
+// Tasks that would be idle at the end, if `tasks` of one size were shared out.
+int64_t idle_tasks(int64_t tasks) { return ceil_div(tasks, parallel_tasks) * parallel_tasks - tasks; }
+
+// At most `most` of the rows of an image, cut so that tasks are of nearly one size, and none is idle, whatever the number of images.
+int64_t even_strip(int64_t rows, int64_t most) {
+    const int64_t strips = ceil_div(rows, most);
+    return ceil_div(rows, std::min(rows, strips + idle_tasks(strips)));
+}
+
 // What a strip keeps in scratch memory.
 struct Scratch {
     int64_t bytes_per_pixel, most_bytes;
@@ -91,7 +100,9 @@ Strip strip_for(const ConvProblem &problem, int q_tile, const Scratch &scratch, 
             const int64_t columns = scratch.halo ? (sq - 1) * problem.stride_w + problem.dilation_w * (problem.s - 1) + 1 : sq;
             if (rows * columns > most_pixels) break;
             const double strips = double(ceil_div(q, sq) * ceil_div(p, sp));
-            const double cost = strips * (double(rows * columns) + strip_cost);
+            const int64_t tasks = ceil_div(p, sp);
+            const double idle = shared_rows ? double(idle_tasks(tasks)) / double(tasks) : 0;
+            const double cost = strips * (1 + idle) * (double(rows * columns) + strip_cost);
             if (cost < best_cost * 0.999) best = {sq, sp}, best_cost = cost;
         }
     return best;
@@ -241,7 +252,7 @@ void derive_depthwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     set(s.p_tile, tile.p);
     set(s.q_strip, s.q_tile);
     // In units of p_tile.
-    set(s.p_strip, problem ? std::clamp<int64_t>(problem->p() * problem->n / parallel_tasks / s.p_tile, 1, 8) : 4);
+    set(s.p_strip, problem ? even_strip(ceil_div(problem->p(), s.p_tile), 8) : 4);
 }
 
 // An any-shape kernel's tile and strip: pixels beyond the end of a row are computed and thrown away, slowly, so that both are no wider
@@ -315,7 +326,7 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     if (s.staging == 1) {  // whole rows, so that only their first and last tiles test taps; all of the few channels at a time
         set(s.c_unroll, c);
         set(s.q_strip, ceil_div(q, s.q_tile) * s.q_tile);
-        set(s.p_strip, std::clamp<int64_t>(p * problem->n / parallel_tasks, 1, 16));
+        set(s.p_strip, even_strip(p, 16));
         set(s.panel_ahead, 1);
         return;
     }
@@ -364,7 +375,7 @@ void set_winograd_block(Schedule &s, const ConvProblem &problem, int64_t widest,
             set(block.p_strip, rows);
             const int64_t tiles = int64_t(block.q_strip) * block.p_strip, blocks = winograd_blocks(block, problem);
             set(block.q_tile, q_tile_for(tiles, int(std::min<int64_t>(widest, tiles))));
-            const double idle = least_blocks > 1 ? double(ceil_div(blocks, least_blocks) * least_blocks - blocks) / 2 : 0;
+            const double idle = least_blocks > 1 ? double(idle_tasks(blocks)) / 2 : 0;
             const double cost = (double(blocks) + idle) * (double(ceil_div(tiles, block.q_tile)) * (block.q_tile + besides.register_tile) + besides.block);
             if (best.lanes == 0 || (cost < best_cost && blocks >= std::min(least_blocks, problem.n * across * down))) best = block, best_cost = cost;
         }
@@ -413,13 +424,16 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         return;
     }
     set(s.q_strip, pointwise_q_strip(*problem, isa, s));
-    set(s.p_strip, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip));
+    // Where strips are few and odd in number, tasks are of panels.
+    constexpr int64_t few_strips = 16;
+    const int64_t strips = ceil_div(problem->pixels(), s.q_strip);
+    set(s.p_strip, strips < few_strips && idle_tasks(strips) > 0 ? strips : even_strip(strips, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip)));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
     const bool from_memory = input_from_memory(*problem);
     set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
     if (from_memory) set(s.c_unroll, 4);  // each step also reads ahead
     set(s.panel_ahead, filter_from_afar(*problem, isa) ? 2 : 1);
-    set(s.k_strip, k_strip_for(*problem, s, ceil_div(ceil_div(problem->pixels(), s.q_strip), s.p_strip)));
+    set(s.k_strip, k_strip_for(*problem, s, ceil_div(strips, s.p_strip)));
 }
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -474,8 +488,9 @@ Schedule with_algorithm(int winograd, Schedule s, Isa isa, const std::optional<C
     return derive(s, Operator::conv2d, isa, problem);
 }
 
-// Knobs that are set already, but for streaming, are meant for the direct algorithm. Without any, Winograd's with the tile that the model thinks quickest, of
-// those that are exact enough for the problem, where it is a good deal quicker. (F(6x6) is at best a little quicker than F(4x4), and less exact.)
+// Knobs that are set already, but for streaming, are meant for the direct algorithm. Without any, Winograd's with the tile that the model thinks
+// quickest, of those that are exact enough for the problem, where it is a good deal quicker. (F(6x6) is at best a little quicker than F(4x4), and
+// less exact.)
 Schedule with_quickest_algorithm(const Schedule &set, Isa isa, const ConvProblem &problem) {
     constexpr double worthwhile = 0.85;
     const Schedule direct = with_algorithm(1, set, isa, problem);

@@ -160,7 +160,6 @@ constexpr Operator operators[] = {Operator::conv2d, Operator::depthwise, Operato
 
 TEST_CASE("packers equal plain loops, the sign of zeros aside, around panels, channels, taps and groups", "[pack]") {
     set_num_threads(threads);
-    set_num_threads_in_process(threads);
     std::map<std::pair<Kind, int>, int> kinds;
     for (const Packer &packer : packers()) {
         kinds[{packer.kind, packer.tile}]++;

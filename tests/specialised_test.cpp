@@ -57,7 +57,6 @@ void check(const ConvProblem &p, const Schedule &knobs = {}) {
         INFO(p.key() << " " << name(isa) << " " << knobs_text(knobs));
         const KernelSpec spec = specialise(p, isa, "hand", knobs);
         set_num_threads(threads);
-        set_num_threads_in_process(threads);
         const auto kernel = compile_in_process(spec);
         REQUIRE(kernel->variant().refuses(p) == "");
         Tensors tensors = make_exact_tensors(p, check_seed);

@@ -132,7 +132,6 @@ void check(const ConvProblem &p, const Schedule &set = {}) {
         }
         INFO(p.key() << " " << name(isa) << " " << knobs_text(set));
         set_num_threads(2);
-        set_num_threads_in_process(2);
         const auto kernel = compile_in_process(streaming_spec(p, isa, set));
         REQUIRE(kernel->variant().refuses(p) == "");
         CHECK(kernel->variant().output_alignment == 64);

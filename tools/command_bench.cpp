@@ -300,7 +300,6 @@ int bench(const Options &o) {
     options.threads = o.threads;
     options.seconds = o.seconds;
     options.cpu = cpu;
-    options.set_num_threads_in_process = set_num_threads_in_process;
     std::optional<Progress> progress(std::in_place, 0);
     const Machine machine = get_machine(o, *progress);
     Selection selection(o, knobs, machine, cpu, peer_tools);

@@ -106,7 +106,6 @@ int run(const Options &o) {
         if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
     }
     set_num_threads(o.threads);
-    if (in_process) set_num_threads_in_process(o.threads);
 
     AlignedFloats output(p.output_elements());
     Status status;

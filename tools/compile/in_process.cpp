@@ -14,10 +14,20 @@
 
 using namespace Halide;
 
+// Of Halide's runtime for kernels compiled ahead of time; weak, for the driver that makes this runtime has none.
+extern "C" __attribute__((weak)) int halide_do_par_for(void *, int (*)(void *, int, uint8_t *), int, int, uint8_t *);
+
 namespace sepal {
 namespace {
 
 void on_jit_error(JITUserContext *, const char *message) { record_kernel_error(message); }
+
+using JitTask = int (*)(JITUserContext *, int, uint8_t *);
+
+// One pool of threads for all kernels.
+int on_jit_par_for(JITUserContext *context, JitTask task, int min, int size, uint8_t *closure) {
+    return halide_do_par_for(context, reinterpret_cast<int (*)(void *, int, uint8_t *)>(task), min, size, closure);
+}
 
 // A kernel that Halide's own compiler in memory cannot make (assemble.h), as a shared library. It finds Halide's runtime in the program,
 // which exports it.
@@ -49,6 +59,7 @@ Internal::JITModule compile_in_memory(const Module &module, const std::string &n
     static const bool handler_set = [] {
         JITHandlers handlers;
         handlers.custom_error = on_jit_error;
+        if (halide_do_par_for) handlers.custom_do_par_for = on_jit_par_for;
         Internal::JITSharedRuntime::set_default_handlers(handlers);
         return true;
     }();
@@ -116,7 +127,5 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));
 }
-
-void set_num_threads_in_process(int threads) { Internal::JITSharedRuntime::set_num_threads(threads); }
 
 }  // namespace sepal

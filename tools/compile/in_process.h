@@ -7,6 +7,7 @@
 
 namespace sepal {
 
+// Runs on the threads of kernels compiled ahead of time: as many as set_num_threads() says.
 class InProcessKernel {
 public:
     // Valid while this object lives.
@@ -28,9 +29,5 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
 inline std::unique_ptr<InProcessKernel> compile_in_process(const ConvProblem &problem, Isa isa, const std::string &scheduler) {
     return compile_in_process(specialise(problem, isa, scheduler));
 }
-
-// Threads that kernels compiled in process use from now on; 1 or more. Process-wide. To be called with set_num_threads(), which is for those
-// of them that are loaded as libraries, too.
-void set_num_threads_in_process(int threads);
 
 }  // namespace sepal

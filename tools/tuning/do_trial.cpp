@@ -90,9 +90,7 @@ TrialAnswer do_trial(const TrialRequest &request, const std::function<void()> &c
     if (!any_alive()) return finish();
 
     set_num_threads(request.threads);
-    set_num_threads_in_process(request.threads);
-    std::optional<PinCaller> pinned;  // with several threads the caller is one of the kernels' pool, whose others would inherit its CPU
-    if (request.threads == 1) pinned.emplace();
+    const PinThreads pinned(request.threads);
     Tensors tensors = make_exact_tensors(request.problem, check_seed);
     for (Entry &e : entries)
         if (e.alive()) check(e, tensors);

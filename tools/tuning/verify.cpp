@@ -60,7 +60,6 @@ Verification verify_record(const BestRecord &best, double seconds, const std::fu
     options.threads = record.threads;
     options.seconds = seconds;
     options.cpu = cpu;
-    options.set_num_threads_in_process = set_num_threads_in_process;
     options.progress = [&](const std::string &what, double) {
         if (tell) tell(what);
     };
