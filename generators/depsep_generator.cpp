@@ -1,5 +1,7 @@
 #include "conv_generator.h"
 
+#include "passes/strip_ahead.h"
+
 namespace sepal {
 
 // mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
@@ -40,6 +42,17 @@ public:
     void hand_over(const Schedule &knobs) {
         schedule_depsep_x86(stages, knobs, get_target());
         fetch_panels_ahead(knobs, "pointwise_filter", times(c, multiplier), 1, 1, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+        fetch_strips_ahead(knobs);
+    }
+
+    // Knob read_ahead.
+    void fetch_strips_ahead(const Schedule &knobs) {
+        if (knobs.read_ahead < 2 || h == at_run_time || w == at_run_time || c == at_run_time || k == at_run_time) return;
+        const int rows = (knobs.p_strip - 1) * stride_h + (r - 1) * dilation_h + 1, columns = (knobs.q_strip - 1) * stride_w + (s - 1) * dilation_w + 1;
+        const int tiles = panels(k) * knobs.p_strip * (knobs.q_strip / knobs.q_tile), steps = std::max(1, times(c, multiplier) / knobs.c_unroll);
+        const int lines = rows * ((columns * c + 15) / 16);
+        get_pipeline().add_custom_lowering_pass(new StripAhead({".x.strip", ".panel", "sum$x", "input", rows, columns * c, times(w, c),
+                                                                (lines + tiles * steps - 1) / (tiles * steps)}));
     }
 
     void estimate() {

@@ -8,7 +8,8 @@
 
 namespace sepal {
 
-// The first load of a statement that `wanted` accepts, by its index without names that are defined inside the statement.
+// The first load of a statement that `wanted` accepts, by its index without names that are defined inside the statement: loops are at their
+// first iteration.
 template<typename Wanted>
 class FirstLoad : public Halide::Internal::IRVisitor {
 public:
@@ -30,6 +31,11 @@ private:
     }
     void visit(const Halide::Internal::Let *op) override { visit_let(op); }
     void visit(const Halide::Internal::LetStmt *op) override { visit_let(op); }
+    void visit(const Halide::Internal::For *op) override {
+        const bool before = load;
+        IRVisitor::visit(op);
+        if (load && !before) index = Halide::Internal::substitute(op->name, op->min, index);
+    }
 
     Wanted wanted_;
 };

@@ -26,7 +26,8 @@ struct Schedule {
     int s_unroll = 0;   // conv2d: taps of a filter row that are multiplied together, all (s) or 1, each in a loop of its own
     int staging = 0;    // conv2d, pointwise: 1: tiles read the input itself; 2: a strip's input is copied to scratch memory first
     int k_strip = 0;    // packed panels of output channels that are one unit of parallel work; 0: all
-    int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; 1: it is not
+    int read_ahead = 0; // pointwise, 2: while a tile is computed, the input of the next one is read; depsep, 2: while a strip's pointwise half
+                        // is computed, what the next strip reads is fetched into L2; 1: it is not
     int winograd = 0;   // conv2d: outputs of a tile in each direction, by Winograd's algorithm (runtime/winograd.h); 1: the direct one. Above 1
                         // q_tile, q_strip (of a row) and p_strip (rows) count such tiles; with a k_strip, which is 1, tasks share a block of them
     int panel_ahead = 0; // 2: while a panel of the filter is used, the next one is fetched into L2; 1: it is not

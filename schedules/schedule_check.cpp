@@ -40,7 +40,7 @@ std::string out_of_range(const Schedule &s, Operator op) {
                             {&Schedule::s_unroll, op == Operator::conv2d ? 1 : 0, most_unrolled},
                             {&Schedule::staging, op == Operator::conv2d || op == Operator::pointwise ? 1 : 0, 2},
                             {&Schedule::k_strip, 0, most_of_an_axis},
-                            {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise ? 2 : 0},
+                            {&Schedule::read_ahead, op == Operator::pointwise ? 1 : 0, op == Operator::pointwise || op == Operator::depsep ? 2 : 0},
                             {&Schedule::panel_ahead, depthwise ? 0 : 1, depthwise ? 0 : 2},
                             {&Schedule::streaming, 1, 2},
                             {&Schedule::winograd, op == Operator::conv2d ? 1 : 0, op == Operator::conv2d ? 6 : 0}};

@@ -424,10 +424,11 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
         return;
     }
     set(s.q_strip, pointwise_q_strip(*problem, isa, s));
-    // Where strips are few and odd in number, tasks are of panels.
+    // Where strips are few and odd in number, tasks are of panels, if these are whole.
     constexpr int64_t few_strips = 16;
     const int64_t strips = ceil_div(problem->pixels(), s.q_strip);
-    set(s.p_strip, strips < few_strips && idle_tasks(strips) > 0 ? strips : even_strip(strips, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip)));
+    const bool by_panels = strips < few_strips && idle_tasks(strips) > 0 && problem->k % (s.lanes * s.k_vectors) == 0;
+    set(s.p_strip, by_panels ? strips : even_strip(strips, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip)));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
     const bool from_memory = input_from_memory(*problem);
     set(s.read_ahead, from_memory && s.staging == 1 ? 2 : 1);
@@ -437,9 +438,13 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
 }
 
 void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
-    const bool streams = problem && depsep_streams(*problem, isa);
-    set(s.p_tile, depthwise_p_tile);
-    set(s.mid_q_tile, streams && isa == Isa::avx512 ? 1 : depthwise_q_tile(problem, isa));
+    // An input from beyond L2 is fetched ahead while the pointwise half is at work, if that leaves L2 room; one from memory is read four rows at
+    // a time, as by depthwise alone.
+    constexpr int64_t rows_from_memory = 4;
+    const bool streams = problem && depsep_streams(*problem, isa), many_rows = streams && isa != Isa::x64 && problem->p() >= rows_from_memory;
+    set(s.p_tile, many_rows ? rows_from_memory : depthwise_p_tile);
+    set(s.mid_q_tile, depthwise_q_tile(problem, isa));
+    set(s.read_ahead, problem && isa != Isa::x64 && input_from_afar(*problem, isa) && filter_stays(*problem, isa) ? 2 : 1);
     const bool from_afar = problem && filter_from_afar(*problem, isa);
     set(s.panel_ahead, from_afar ? 2 : 1);
     if (!problem) {
@@ -455,7 +460,7 @@ void derive_depsep(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
         const bool few_tiles = few_registers(isa) || row <= 4 * s.q_tile;
         const bool whole_rows = row != problem->q() && few_tiles && !streams && 2 * row_bytes <= mid_share;
         set(s.q_strip, whole_rows ? row : s.q_tile);
-        set(s.p_strip, whole_rows && 4 * row_bytes <= mid_share ? 4 : 2);
+        set(s.p_strip, many_rows ? rows_from_memory : whole_rows && 4 * row_bytes <= mid_share ? 4 : 2);
     } else {
         // A panel of very many channels, and the next one that is fetched meanwhile, would leave a strip little room in L2: blocks of them do.
         // Tiles in nearly all registers spill by blocks.

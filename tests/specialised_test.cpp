@@ -2,6 +2,7 @@
 #include "catch.h"
 #include "passes/panel_ahead.h"
 #include "passes/read_ahead.h"
+#include "passes/strip_ahead.h"
 #include "support.h"
 #include "tools/compile/assemble.h"
 #include "tools/compile/in_process.h"
@@ -236,8 +237,9 @@ class Prefetched : public Halide::Internal::IRVisitor {
 public:
     std::set<int64_t> indices;
 
-    Prefetched(Halide::Pipeline pipeline, const Halide::ImageParam &filter, const PanelAhead::Where &where) {
-        pipeline.add_custom_lowering_pass(new PanelAhead(where));
+    template<typename Pass>
+    Prefetched(Halide::Pipeline pipeline, const Halide::ImageParam &filter, Pass *pass) {
+        pipeline.add_custom_lowering_pass(pass);
         const Halide::Target target("x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41-no_runtime");
         const Halide::Module module = pipeline.compile_to_module({filter}, "fetching", target);
         CHECK(has_prefetches(module));
@@ -297,7 +299,7 @@ TEST_CASE("the pass fetches every line of the next panel, from the last one thos
     CHECK(PanelAhead::lines_for(128, 6, 8) == 1);
     CHECK(PanelAhead::lines_for(128, 1, 4) == 2);
     CHECK(PanelAhead::lines_for(130, 1, 4) == 3);
-    CHECK(Prefetched(out, filter, {"c$x", ".panel", "filter", 128, 128, 1}).indices == first_of_lines(3 * 8));
+    CHECK(Prefetched(out, filter, new PanelAhead({"c$x", ".panel", "filter", 128, 128, 1})).indices == first_of_lines(3 * 8));
 }
 
 TEST_CASE("the pass fetches every line where a panel has taps and is used by blocks of channels", "[specialised]") {
@@ -326,7 +328,7 @@ TEST_CASE("the pass fetches every line where a panel has taps and is used by blo
         filter.dim(3).set_bounds(0, 3).set_stride(384);
         PanelAhead::Where where{".channel", ".panel", "filter", 384, 64, 1, "c$", ".block"};
         if (together) where.runs_together = 3, where.run_distance = 128;
-        CHECK(Prefetched(out, filter, where).indices == first_of_lines(3 * 24));
+        CHECK(Prefetched(out, filter, new PanelAhead(where)).indices == first_of_lines(3 * 24));
     }
 }
 
@@ -346,7 +348,7 @@ TEST_CASE("the pass fetches every line of a panel whose runs follow each other o
     where.after_last = 384;
     std::set<int64_t> expected = first_of_lines((6 + 1) * 8);
     for (int64_t line : first_of_lines(8)) expected.erase(line);  // the first run is fetched by whatever comes before
-    CHECK(Prefetched(out, filter, where).indices == expected);
+    CHECK(Prefetched(out, filter, new PanelAhead(where)).indices == expected);
 }
 
 TEST_CASE("depthwise takes four rows at a time from afar, tiles that divide a row, and single rows of few", "[specialised]") {
@@ -379,6 +381,40 @@ TEST_CASE("depthwise takes four rows at a time from afar, tiles that divide a ro
     CHECK(tile(row) == std::pair(7, 1));
     CHECK(tile(row_strided) == std::pair(7, 1));
     for (const ConvProblem &p : {near, row, row_strided, depthwise(9, 13, 20, 3)}) check(p);
+}
+
+TEST_CASE("the pass fetches every line that the next strip reads", "[specialised]") {
+    // Strips of 2 pixels, which read 3 pixels of 16 channels of 2 rows; 3 strips in a row of 6 pixels; 2 panels.
+    Halide::ImageParam in(Halide::Float(32), 3, "in");
+    Halide::Var k("k"), x("x"), panel("panel"), inner("inner"), strip("strip"), in_strip("in_strip");
+    Halide::RDom c(0, 16, "c");
+    Halide::Func mid("mid"), sum("sum"), out("out");
+    mid(k, x) = in(k, x, 0) + in(k, x + 1, 0) + in(k, x, 1) + in(k, x + 1, 1);
+    sum(k, x) = 0.0f;
+    sum(k, x) += Halide::cast<float>(k) * mid(c, x);
+    out(k, x) = sum(k, x);
+    out.bound(k, 0, 32).bound(x, 0, 6).split(x, strip, in_strip, 2).split(k, panel, inner, 16).reorder(inner, in_strip, panel, strip).vectorize(inner, 16);
+    mid.compute_at(out, strip).vectorize(k, 16);
+    sum.compute_at(out, in_strip).vectorize(k, 16).update().reorder(k, c).vectorize(k, 16);
+    in.dim(0).set_bounds(0, 16).dim(1).set_bounds(0, 7).set_stride(16).dim(2).set_bounds(0, 2).set_stride(112);
+    std::set<int64_t> expected;
+    for (int64_t pixel = 2; pixel < 9; pixel++)
+        for (int64_t row : {0, 1}) expected.insert(row * 112 + pixel * 16);
+    CHECK(Prefetched(out, in, new StripAhead({".x.strip", ".panel", "c$x", "in", 2, 48, 112, 1})).indices == expected);
+}
+
+TEST_CASE("fetching the next strip ahead changes no result; it is done where the input comes from beyond L2", "[specialised]") {
+    for (int64_t w : {5, 6, 7, 13, 24}) {
+        ConvProblem p = conv2d(9, w, 40, 70, 3, 3);
+        p.op = Operator::depsep;
+        check(p, knob(&Schedule::read_ahead, 2));
+        check(strided(p, 2), knob(&Schedule::read_ahead, 2, knob(&Schedule::p_tile, 4, knob(&Schedule::p_strip, 4))));
+    }
+    ConvProblem large = conv2d(224, 224, 128, 128, 3, 3);
+    large.op = Operator::depsep;
+    CHECK(derive({}, large.op, Isa::avx512, large).read_ahead == 2);
+    large.h = large.w = 28;
+    CHECK(derive({}, large.op, Isa::avx512, large).read_ahead == 1);
 }
 
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {
