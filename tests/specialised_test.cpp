@@ -387,14 +387,15 @@ TEST_CASE("the pass fetches every line that the next strip reads", "[specialised
     // Strips of 2 pixels, which read 3 pixels of 16 channels of 2 rows; 3 strips in a row of 6 pixels; 2 panels.
     Halide::ImageParam in(Halide::Float(32), 3, "in");
     Halide::Var k("k"), x("x"), panel("panel"), inner("inner"), strip("strip"), in_strip("in_strip");
-    Halide::RDom c(0, 16, "c");
+    Halide::RDom c(0, 16, "c"), taps(0, 2, 0, 2, "taps");
     Halide::Func mid("mid"), sum("sum"), out("out");
-    mid(k, x) = in(k, x, 0) + in(k, x + 1, 0) + in(k, x, 1) + in(k, x + 1, 1);
+    mid(k, x) = 0.0f;
+    mid(k, x) += in(k, x + taps.x, taps.y);
     sum(k, x) = 0.0f;
     sum(k, x) += Halide::cast<float>(k) * mid(c, x);
     out(k, x) = sum(k, x);
     out.bound(k, 0, 32).bound(x, 0, 6).split(x, strip, in_strip, 2).split(k, panel, inner, 16).reorder(inner, in_strip, panel, strip).vectorize(inner, 16);
-    mid.compute_at(out, strip).vectorize(k, 16);
+    mid.compute_at(out, strip).vectorize(k, 16).update().vectorize(k, 16);
     sum.compute_at(out, in_strip).vectorize(k, 16).update().reorder(k, c).vectorize(k, 16);
     in.dim(0).set_bounds(0, 16).dim(1).set_bounds(0, 7).set_stride(16).dim(2).set_bounds(0, 2).set_stride(112);
     std::set<int64_t> expected;
