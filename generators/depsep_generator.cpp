@@ -50,9 +50,7 @@ public:
         if (knobs.read_ahead < 2 || h == at_run_time || w == at_run_time || c == at_run_time || k == at_run_time) return;
         const int rows = (knobs.p_strip - 1) * stride_h + (r - 1) * dilation_h + 1, columns = (knobs.q_strip - 1) * stride_w + (s - 1) * dilation_w + 1;
         const int tiles = panels(k) * knobs.p_strip * (knobs.q_strip / knobs.q_tile), steps = std::max(1, times(c, multiplier) / knobs.c_unroll);
-        const int lines = rows * ((columns * c + 15) / 16);
-        get_pipeline().add_custom_lowering_pass(new StripAhead({".x.strip", ".panel", "sum$x", "input", rows, columns * c, times(w, c),
-                                                                (lines + tiles * steps - 1) / (tiles * steps)}));
+        get_pipeline().add_custom_lowering_pass(new StripAhead({".x.strip", ".panel", "sum$x", "input", rows, columns * c, times(w, c), tiles * steps}));
     }
 
     void estimate() {

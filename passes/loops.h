@@ -40,6 +40,15 @@ private:
     Wanted wanted_;
 };
 
+constexpr int floats_of_line = 16;
+
+// The hint to fetch the line of `buffer`, an f32 one, that has the float `index`.
+inline Halide::Internal::Stmt fetch_line(const std::string &buffer, const Halide::Expr &index) {
+    using Halide::Internal::Call, Halide::Internal::Variable;
+    return Halide::Internal::Evaluate::make(
+        Call::make(Halide::Float(32), Call::prefetch, {Variable::make(Halide::Handle(), buffer), index, 1, 1}, Call::Intrinsic));
+}
+
 inline bool named(const Halide::Internal::For *loop, const std::string &part) { return loop->name.find(part) != std::string::npos; }
 
 // Iterations of the loop before the present one.

@@ -8,12 +8,6 @@ using namespace Halide;
 using namespace Halide::Internal;
 
 namespace sepal {
-namespace {
-
-constexpr int floats_of_line = 16;
-
-}  // namespace
-
 PanelAhead::PanelAhead(Where where) : where_(std::move(where)) {}
 
 int PanelAhead::lines_for(int run_floats, int tiles, int steps) {
@@ -60,8 +54,7 @@ Stmt PanelAhead::visit(const For *op) {
         for (int line = 0; line < where_.lines_per_step; line++) {
             const Expr in_tile = (step(op) * where_.lines_per_step + line) * floats_of_line;
             const Expr index = Variable::make(Int(32), start) + in_tile + run * where_.run_distance;
-            body.push_back(Evaluate::make(
-                Call::make(Float(32), Call::prefetch, {Variable::make(Handle(), where_.filter), index, 1, 1}, Call::Intrinsic)));
+            body.push_back(fetch_line(where_.filter, index));
         }
     body.push_back(op->body);
     return LetStmt::make(start, run_start + to_next_ + in_run, with_body(op, Block::make(body)));

@@ -9,12 +9,6 @@ using namespace Halide;
 using namespace Halide::Internal;
 
 namespace sepal {
-namespace {
-
-constexpr int floats_of_line = 16;
-
-}  // namespace
-
 StripAhead::StripAhead(Where where) : where_(std::move(where)) {}
 
 Stmt StripAhead::visit(const For *op) {
@@ -37,14 +31,14 @@ Stmt StripAhead::visit(const For *op) {
         tiles_ = before;
         return loop;
     }
-    const int row_lines = (where_.row_floats + floats_of_line - 1) / floats_of_line;
+    const int row_lines = (where_.row_floats + floats_of_line - 1) / floats_of_line, lines = where_.rows * row_lines;
+    const int lines_per_step = (lines + where_.step_count - 1) / where_.step_count;
     std::vector<Stmt> body;
-    for (int i = 0; i < where_.lines_per_step; i++) {
+    for (int i = 0; i < lines_per_step; i++) {
         // Steps beyond the last line fetch that one again.
-        const Expr line = min((tiles_ * op->extent + step(op)) * where_.lines_per_step + i, where_.rows * row_lines - 1);
+        const Expr line = min((tiles_ * op->extent + step(op)) * lines_per_step + i, lines - 1);
         const Expr index = Variable::make(Int(32), start_) + line / row_lines * where_.row_stride + line % row_lines * floats_of_line;
-        body.push_back(Evaluate::make(
-            Call::make(Float(32), Call::prefetch, {Variable::make(Handle(), where_.input), index, 1, 1}, Call::Intrinsic)));
+        body.push_back(fetch_line(where_.input, index));
     }
     body.push_back(op->body);
     return with_body(op, Block::make(body));

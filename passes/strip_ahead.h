@@ -21,7 +21,7 @@ public:
         int rows;                 // of input that a strip reads
         int row_floats;           // of each of them, one after another
         Halide::Expr row_stride;  // floats from one row to the next
-        int lines_per_step;       // 64-byte lines that a step fetches
+        int step_count;           // steps of all panels and tiles of a strip, which share the lines out
     };
     explicit StripAhead(Where where);
 

@@ -401,7 +401,7 @@ TEST_CASE("the pass fetches every line that the next strip reads", "[specialised
     std::set<int64_t> expected;
     for (int64_t pixel = 2; pixel < 9; pixel++)
         for (int64_t row : {0, 1}) expected.insert(row * 112 + pixel * 16);
-    CHECK(Prefetched(out, in, new StripAhead({".x.strip", ".panel", "c$x", "in", 2, 48, 112, 1})).indices == expected);
+    CHECK(Prefetched(out, in, new StripAhead({".x.strip", ".panel", "c$x", "in", 2, 48, 112, 2 * 2 * 16})).indices == expected);
 }
 
 TEST_CASE("fetching the next strip ahead changes no result; it is done where the input comes from beyond L2", "[specialised]") {
