@@ -17,7 +17,7 @@ struct CapTrial {
     Occupancy occupancy;
 };
 
-extern const std::vector<int> register_caps;  // 168, 128, 96, 80: steps of occupancy of common block sizes
+extern const std::vector<int> register_caps;  // 168, 128, 96, 80: a quarter of a multiprocessor holds 3, 4, 5, 6 warps of kernels with so many
 
 // The kernel without a cap, and with each cap below what it then takes that could have more warps on a multiprocessor; none below one with which
 // it spills. The PTX holds that kernel alone, which is launched with blocks of `threads` and `dynamic_shared_bytes`. Runs ptxas once for
