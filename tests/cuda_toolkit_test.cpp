@@ -22,13 +22,15 @@ bool has_ptxas() {
     return why.empty();
 }
 
+const std::string elf = "\177ELF";  // how such a file begins
+
 size_t count(const std::string &text, const std::string &part) {
     size_t n = 0;
     for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) n++;
     return n;
 }
 
-template <class Error, class Action> std::string sentence(Action action) {
+template<class Error, class Action> std::string sentence(Action action) {
     try {
         action();
     } catch (const Error &e) {
@@ -75,11 +77,11 @@ TEST_CASE("Occupancy is that of NVIDIA's calculator", "[occupancy]") {
     };
     // By hand: registers of a warp in units of 256 from a quarter of 65536, 1 KB of shared memory for each block from sm_80 on.
     const Expected table[] = {
-        {"sm_90", 176, 128, 0, 2, 8, "registers"},         // 5632 a warp: 2 in a quarter
-        {"sm_90", 168, 128, 0, 3, 12, "registers"},        // 5376: 3
-        {"sm_90", 132, 128, 0, 3, 12, "registers"},        // 4224, given 4352: 3
-        {"sm_90", 128, 128, 0, 4, 16, "registers"},        // 4096: 4
-        {"sm_90", 166, 256, 0, 1, 8, "registers"},         // 12 warps: one block of 8
+        {"sm_90", 176, 128, 0, 2, 8, "registers"},   // 5632 a warp: 2 in a quarter
+        {"sm_90", 168, 128, 0, 3, 12, "registers"},  // 5376: 3
+        {"sm_90", 132, 128, 0, 3, 12, "registers"},  // 4224, given 4352: 3
+        {"sm_90", 128, 128, 0, 4, 16, "registers"},  // 4096: 4
+        {"sm_90", 166, 256, 0, 1, 8, "registers"},   // 12 warps: one block of 8
         {"sm_90", 32, 256, 0, 8, 64, "registers and warps"},
         {"sm_90", 24, 128, 0, 16, 64, "warps"},
         {"sm_90", 32, 32, 0, 32, 32, "blocks"},
@@ -98,7 +100,7 @@ TEST_CASE("Occupancy is that of NVIDIA's calculator", "[occupancy]") {
         {"sm_80", 144, 13 * 32, 0, 0, 0, "registers"},          // 13 warps would fit, but are admitted as 16
         {"sm_80", 128, 13 * 32, 0, 1, 13, "registers"},
         {"sm_80", 16, 1025, 0, 0, 0, "warps"},
-        {"sm_80", 33, 33, 0, 24, 48, "registers"},              // 1056, given 1280: 12 in a quarter, 2 warps a block
+        {"sm_80", 33, 33, 0, 24, 48, "registers"},  // 1056, given 1280: 12 in a quarter, 2 warps a block
     };
     for (const Expected &e : table) {
         INFO(e.arch << ", " << e.registers << " registers, " << e.threads << " threads, " << e.shared << " B");
@@ -113,16 +115,17 @@ TEST_CASE("Occupancy is that of NVIDIA's calculator", "[occupancy]") {
 }
 
 TEST_CASE("What ptxas says of several kernels is told apart", "[ptxas]") {
-    const auto kernels = parse_ptxas("ptxas info    : 0 bytes gmem\n"
-                                     "ptxas info    : Compiling entry function 'first' for 'sm_90'\n"
-                                     "ptxas info    : Function properties for first\n"
-                                     "    16 bytes stack frame, 20 bytes spill stores, 24 bytes spill loads\n"
-                                     "ptxas info    : Used 128 registers, used 1 barriers, 48 bytes cumulative stack size, 1024 bytes smem\n"
-                                     "ptxas info    : Compile time = 96.607 ms\n"
-                                     "ptxas info    : Compiling entry function 'second' for 'sm_90'\n"
-                                     "ptxas info    : Function properties for second\n"
-                                     "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
-                                     "ptxas info    : Used 10 registers, used 0 barriers, 360 bytes cmem[0]\n");
+    const auto kernels =
+        parse_ptxas("ptxas info    : 0 bytes gmem\n"
+                    "ptxas info    : Compiling entry function 'first' for 'sm_90'\n"
+                    "ptxas info    : Function properties for first\n"
+                    "    16 bytes stack frame, 20 bytes spill stores, 24 bytes spill loads\n"
+                    "ptxas info    : Used 128 registers, used 1 barriers, 48 bytes cumulative stack size, 1024 bytes smem\n"
+                    "ptxas info    : Compile time = 96.607 ms\n"
+                    "ptxas info    : Compiling entry function 'second' for 'sm_90'\n"
+                    "ptxas info    : Function properties for second\n"
+                    "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
+                    "ptxas info    : Used 10 registers, used 0 barriers, 360 bytes cmem[0]\n");
     REQUIRE(kernels.size() == 2);
     CHECK(kernels[0].kernel == "first");
     CHECK(kernels[0].registers == 128);
@@ -160,7 +163,7 @@ TEST_CASE("PTX becomes machine code of each architecture, and one image", "[ptxa
         INFO(arch);
         const Cubin &cubin = cubins.emplace_back(assemble_ptx(ptx, arch));
         CHECK(cubin.arch == arch);
-        CHECK(cubin.code.compare(0, 4, "\x7f" "ELF") == 0);
+        CHECK(cubin.code.compare(0, 4, elf) == 0);
         REQUIRE(cubin.kernels.size() == 2);
         CHECK(cubin.resources("many").registers > 60);
         CHECK(cubin.resources("few").registers < 32);
@@ -173,7 +176,7 @@ TEST_CASE("PTX becomes machine code of each architecture, and one image", "[ptxa
     CHECK(missing.find("many") != std::string::npos);
 
     const std::string fatbin = make_fatbin(cubins, ptx, "sm_80");
-    CHECK(count(fatbin, "\x7f" "ELF") == architectures.size());
+    CHECK(count(fatbin, elf) == architectures.size());
     CHECK(count(fatbin, ptx) == 1);
     for (const Cubin &cubin : cubins) CHECK(count(fatbin, cubin.code) == 1);
     CHECK(count(make_fatbin({}, ptx, "sm_80"), ptx) == 1);
@@ -193,7 +196,8 @@ TEST_CASE("A register cap holds for kernels with launch bounds", "[ptxas]") {
 
 TEST_CASE("ptxas's complaints are one sentence with the line", "[ptxas]") {
     if (!has_ptxas()) return;
-    const std::string wrong = sentence<CudaToolFailed>([] { assemble_ptx(ptx_header() + ".visible .entry k()\n{\n    foo.bar;\n}\n", "sm_80"); });
+    const std::string wrong =
+        sentence<CudaToolFailed>([] { assemble_ptx(ptx_header() + ".visible .entry k()\n{\n    foo.bar;\n}\n", "sm_80"); });
     CHECK(wrong.find("line 6 of the PTX: \"foo.bar;\"") != std::string::npos);
     const std::string older = sentence<CudaToolFailed>([] { assemble_ptx(ptx_header("sm_90") + ptx_of_live_values("k", 1), "sm_80"); });
     CHECK(older.find(".target") != std::string::npos);
@@ -244,5 +248,6 @@ TEST_CASE("Register caps are tried as far as they can help", "[register_cap]") {
     CHECK(try_register_caps(ptx_header() + ptx_of_live_values("k", 115), "sm_90", 128, 100 * 1024).size() == 1);
 
     const std::string two = ptx_header() + ptx_of_live_values("a", 1) + ptx_of_live_values("b", 1);
-    CHECK(sentence<CudaToolFailed>([&] { try_register_caps(two, "sm_90", 128, 0); }) == "the PTX has 2 kernels; a register cap is chosen for one");
+    CHECK(sentence<CudaToolFailed>([&] { try_register_caps(two, "sm_90", 128, 0); }) ==
+          "the PTX has 2 kernels; a register cap is chosen for one");
 }

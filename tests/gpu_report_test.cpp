@@ -99,7 +99,7 @@ TEST_CASE("Lower bounds are those computed by hand", "[gpu_report]") {
     CHECK(b.microseconds("l2") == close(5.000));    // at 8000
     // 51.2 MB in 400000 passes of 128 B, 300000 requests to store that fill no pass, 1200000 of shared memory; 132 SMs at 1.98 GHz
     CHECK(b.microseconds("lsu") == close(1'900'000 / 261'360.));
-    CHECK(b.microseconds("issue") == close(6'600'000 / (4 * 261'360.)));   // without 12 M moves and parameters
+    CHECK(b.microseconds("issue") == close(6'600'000 / (4 * 261'360.)));  // without 12 M moves and parameters
     CHECK(b.microseconds("fma") == close(4'000'000 * 64 / 65.1e6));
     CHECK(b.microseconds("dp4a") == close(500'000 * 256 / 133e6));
     CHECK(b.microseconds("tensor") == close(1e6 * 4096 / 629e6 + 1e5 * 8192 / 1250e6));
@@ -152,7 +152,8 @@ TEST_CASE("Spills, stacks and blocks that cannot be launched are complained of",
     auto list = complaints(spilling);
     REQUIRE(list.size() == 2);
     CHECK(list[0] == fmt::format("k on p: on sm_80 a thread spills registers: {} bytes stored, {} bytes loaded",
-                                 spilling.architectures[0].resources.spill_store_bytes, spilling.architectures[0].resources.spill_load_bytes));
+                                 spilling.architectures[0].resources.spill_store_bytes,
+                                 spilling.architectures[0].resources.spill_load_bytes));
     CHECK(list[1].find("on sm_90") != std::string::npos);
 
     StaticReport stack = spilling;

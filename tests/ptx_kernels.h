@@ -7,7 +7,9 @@
 
 namespace sepal {
 
-inline std::string ptx_header(const std::string &target = "sm_80") { return fmt::format(".version 7.0\n.target {}\n.address_size 64\n", target); }
+inline std::string ptx_header(const std::string &target = "sm_80") {
+    return fmt::format(".version 7.0\n.target {}\n.address_size 64\n", target);
+}
 
 // A kernel for blocks of 128 threads, each of which reads `values` floats, and writes them in reverse order once it has them all.
 inline std::string ptx_of_live_values(const std::string &name, int values) {
@@ -32,7 +34,8 @@ inline std::string ptx_of_fma_loop(const std::string &name) {
     text += "again:\nld.global.v4.f32 {%a0, %a1, %a2, %a3}, [%p];\nld.global.v4.f32 {%b0, %b1, %b2, %b3}, [%p+2048];\n";
     for (int i = 0; i < 16; i++) text += fmt::format("fma.rn.f32 %s{0}, %a{1}, %b{2}, %s{0};\n", i, i / 4, i % 4);
     text += "add.s64 %p, %p, 4096;\nadd.s32 %n, %n, -1;\nsetp.ne.s32 %go, %n, 0;\n@%go bra again;\n";
-    for (int i = 0; i < 16; i += 4) text += fmt::format("st.global.v4.f32 [%q+{}], {{%s{}, %s{}, %s{}, %s{}}};\n", 512 * i, i, i + 1, i + 2, i + 3);
+    for (int i = 0; i < 16; i += 4)
+        text += fmt::format("st.global.v4.f32 [%q+{}], {{%s{}, %s{}, %s{}, %s{}}};\n", 512 * i, i, i + 1, i + 2, i + 3);
     return text + "ret;\n}\n";
 }
 

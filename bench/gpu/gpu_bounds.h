@@ -16,7 +16,7 @@ struct GpuBound {
 };
 
 struct GpuBounds {
-    std::string gpu;               // GpuModel::name
+    std::string gpu;  // GpuModel::name
     // Of the parts whose rate is known:
     //   dram    each sector of 32 bytes that the launch touches, once, read and written
     //   l2      the same from and to L2
@@ -27,9 +27,9 @@ struct GpuBounds {
     //   dp4a    4-way integer products
     //   tensor  mma.sync
     std::vector<GpuBound> parts;
-    bool fits_l2 = false;          // all that the launch touches
-    GpuBound cold, warm;           // the longest; warm: without dram where all fits L2
-    std::string note;              // what such a GPU lacks that the kernel uses; empty: nothing
+    bool fits_l2 = false;                                // all that the launch touches
+    GpuBound cold, warm;                                 // the longest; warm: without dram where all fits L2
+    std::string note;                                    // what such a GPU lacks that the kernel uses; empty: nothing
     double microseconds(const std::string &part) const;  // 0 for one that is not there
 };
 

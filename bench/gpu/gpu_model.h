@@ -13,14 +13,15 @@ struct GpuModel {
     const char *arch;    // "sm_90"
     const char *source;  // of the numbers
     int multiprocessors;
-    double clock_ghz;        // under load
-    double dram_gbps;        // of a copy, both ways counted
-    double l2_gbps;          // read; 0: not known
-    double l2_mb;            // of 10^6 bytes
-    double l1_bytes;         // that L1 and shared memory of a multiprocessor move in a clock
-    double f32_tflops;       // by FMA, 2 for each; f16x2 instructions are issued at the same rate, with twice the work
-    double dp4a_tops;        // 8 for each; 0: not known
-    std::map<std::string, double> mma_tflops;  // dense mma.sync with f32 (s8: s32) accumulation, by the type of its operands, 2 for each multiply-add
+    double clock_ghz;   // under load
+    double dram_gbps;   // of a copy, both ways counted
+    double l2_gbps;     // read; 0: not known
+    double l2_mb;       // of 10^6 bytes
+    double l1_bytes;    // that L1 and shared memory of a multiprocessor move in a clock
+    double f32_tflops;  // by FMA, 2 for each; f16x2 instructions are issued at the same rate, with twice the work
+    double dp4a_tops;   // 8 for each; 0: not known
+    // Dense mma.sync with f32 (s8: s32) accumulation, by the type of its operands, 2 for each multiply-add.
+    std::map<std::string, double> mma_tflops;
 
     double clocks_per_us() const { return clock_ghz * 1e3 * multiprocessors; }  // of all multiprocessors
 };

@@ -106,7 +106,8 @@ CodeMix mix(const Function &f, size_t begin, size_t end) {
         if (family == "LDL" || family == "STL") m.local_accesses++;
         if (is_move(i)) {
             m.moves++;
-            m.accumulator_moves += std::any_of(i.operands.begin(), i.operands.end(), [&](const std::string &o) { return sums.count(plain(o)); });
+            m.accumulator_moves +=
+                std::any_of(i.operands.begin(), i.operands.end(), [&](const std::string &o) { return sums.count(plain(o)); });
         }
         if (is_math(i)) m.math[family]++;
         m.accumulations += accumulates(i);

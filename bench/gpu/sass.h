@@ -8,13 +8,14 @@ namespace sepal {
 
 // Instructions of a stretch of code, as they stand there, not as often as they run.
 struct CodeMix {
-    int instructions = 0;                                   // without NOPs
-    std::map<std::string, int> math;                        // FFMA, HFMA2, HMMA, IMMA, IDP
-    std::map<std::string, std::map<int, int>> accesses;     // LDG, STG, LDS, STS, LDSM, LDGSTS: instructions by the bytes of a thread
-    int local_accesses = 0;                                 // LDL, STL: the stack
-    int moves = 0;                                          // from a register or constant to a register
-    int accumulations = 0;                                  // multiply-adds to a register
-    // Moves from or to registers that such sums stay in; 0: all sums are in place. (Such a register may hold something else at other times.)
+    int instructions = 0;                                // without NOPs
+    std::map<std::string, int> math;                     // FFMA, HFMA2, HMMA, IMMA, IDP
+    std::map<std::string, std::map<int, int>> accesses;  // LDG, STG, LDS, STS, LDSM, LDGSTS: instructions by the bytes of a thread
+    int local_accesses = 0;                              // LDL, STL: the stack
+    int moves = 0;                                       // from a register or constant to a register
+    int accumulations = 0;                               // multiply-adds to a register
+    // Moves from or to registers that such sums stay in; 0: all sums are in place. (Such a register may hold something else
+    // at other times.)
     int accumulator_moves = 0;
 
     int math_instructions() const;
@@ -22,8 +23,8 @@ struct CodeMix {
 };
 
 struct SassMix {
-    CodeMix kernel;      // all of it
-    CodeMix hot_loop;    // of the loops without another inside, the one with the most math; the whole kernel where none has any
+    CodeMix kernel;        // all of it
+    CodeMix hot_loop;      // of the loops without another inside, the one with the most math; the whole kernel where none has any
     bool in_loop = false;  // whether that is a loop
 };
 

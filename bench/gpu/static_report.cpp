@@ -11,7 +11,8 @@ constexpr double least_useful = 0.5;  // share of the sectors that a kernel move
 // Of blocks of the launch over those that the GPU holds at once; 0 where the report has no occupancy for it.
 double waves(const StaticReport &report, const GpuModel &gpu) {
     for (const ArchReport &a : report.architectures)
-        if (a.arch == gpu.arch && a.occupancy.blocks) return double(report.counts->blocks) / (double(a.occupancy.blocks) * gpu.multiprocessors);
+        if (a.arch == gpu.arch && a.occupancy.blocks)
+            return double(report.counts->blocks) / (double(a.occupancy.blocks) * gpu.multiprocessors);
     return 0;
 }
 
@@ -34,7 +35,8 @@ StaticReport static_report(const GpuKernel &kernel, const std::vector<std::strin
         a.arch = cubin.arch;
         a.resources = cubin.resources(kernel.entry);
         a.warnings = cubin.warnings;
-        a.occupancy = occupancy(sm_limits(cubin.arch), a.resources.registers, kernel.threads, a.resources.shared_bytes + kernel.dynamic_shared_bytes);
+        a.occupancy =
+            occupancy(sm_limits(cubin.arch), a.resources.registers, kernel.threads, a.resources.shared_bytes + kernel.dynamic_shared_bytes);
         if (r.why_no_sass.empty()) a.sass = read_sass(disassemble(cubin), kernel.entry);
     }
     if (kernel.counts) {
@@ -52,18 +54,20 @@ std::vector<std::string> complaints(const StaticReport &r) {
     for (const ArchReport &a : r.architectures) {
         const KernelResources &k = a.resources;
         if (k.spill_store_bytes || k.spill_load_bytes)
-            list.push_back(fmt::format("{}: on {} a thread spills registers: {} bytes stored, {} bytes loaded", r.title, a.arch, k.spill_store_bytes,
-                                       k.spill_load_bytes));
+            list.push_back(fmt::format("{}: on {} a thread spills registers: {} bytes stored, {} bytes loaded", r.title, a.arch,
+                                       k.spill_store_bytes, k.spill_load_bytes));
         else if (k.stack_bytes)
             list.push_back(fmt::format("{}: on {} a thread keeps {} bytes of arrays in local memory", r.title, a.arch, k.stack_bytes));
         if (!a.occupancy.blocks)
-            list.push_back(fmt::format("{}: on {} no block of {} threads can be launched: too little of {}", r.title, a.arch, r.threads, a.occupancy.limiter));
+            list.push_back(fmt::format("{}: on {} no block of {} threads can be launched: too little of {}", r.title, a.arch, r.threads,
+                                       a.occupancy.limiter));
     }
     if (!r.counts) return list;
     const auto look = [&](const char *what, const GlobalCounts &g) {
         if (g.requests && g.useful() < least_useful)
-            list.push_back(fmt::format("{}: global {} use {:.0f} % of the sectors that they move ({:.1f} sectors a request); {:.0f} % are to be used", r.title,
-                                       what, 100 * g.useful(), g.sectors_per_request(), 100 * least_useful));
+            list.push_back(
+                fmt::format("{}: global {} use {:.0f} % of the sectors that they move ({:.1f} sectors a request); {:.0f} % are to be used",
+                            r.title, what, 100 * g.useful(), g.sectors_per_request(), 100 * least_useful));
     };
     look("loads", r.counts->global_loads);
     look("stores", r.counts->global_stores);

@@ -31,7 +31,8 @@ std::vector<std::string> known_architectures() {
 const SmLimits &sm_limits(const std::string &arch) {
     for (const SmLimits &sm : table)
         if (arch == sm.arch) return sm;
-    throw std::invalid_argument(fmt::format("GPU architecture \"{}\" is not known; known are {}", arch, fmt::join(known_architectures(), ", ")));
+    throw std::invalid_argument(
+        fmt::format("GPU architecture \"{}\" is not known; known are {}", arch, fmt::join(known_architectures(), ", ")));
 }
 
 Occupancy occupancy(const SmLimits &sm, int registers, int threads, int64_t shared_bytes) {

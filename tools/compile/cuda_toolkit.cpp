@@ -76,7 +76,8 @@ std::string first_complaint(const std::string &printed, const std::string &ptx) 
         if (std::regex_search(line, m, of_line)) {
             const auto source = lines_of(ptx);
             const size_t at = size_t(std::atol(m[1].str().c_str()));
-            return fmt::format("{} (line {} of the PTX: \"{}\")", m[2].str(), at, at >= 1 && at <= source.size() ? trimmed(source[at - 1]) : "");
+            return fmt::format("{} (line {} of the PTX: \"{}\")", m[2].str(), at,
+                               at >= 1 && at <= source.size() ? trimmed(source[at - 1]) : "");
         }
         if (std::regex_search(line, m, of_all)) return m[1].str();
     }
@@ -107,7 +108,8 @@ std::string why_no_ptxas() {
     if (folder().empty())
         return needed + ", and none were found when Sepal was configured; SEPAL_CUDA_BIN names the folder that holds them";
     for (const std::string &program : {ptxas(), fatbinary()})
-        if (const Answer &answer = answer_of(program, "--version"); !answer.why.empty()) return fmt::format("{}, and {}", needed, answer.why);
+        if (const Answer &answer = answer_of(program, "--version"); !answer.why.empty())
+            return fmt::format("{}, and {}", needed, answer.why);
     if (answer_of(ptxas(), "--help").printed.find("'sm_80'") == std::string::npos)
         return fmt::format("{}, and {} does not know sm_80: it is older than CUDA 11", needed, ptxas());
     return "";
@@ -127,7 +129,8 @@ const KernelResources &Cubin::resources(const std::string &kernel) const {
         if (k.kernel == kernel) return k;
         names.push_back(k.kernel);
     }
-    throw std::invalid_argument(fmt::format("there is no kernel \"{}\" in the code for {}; there are: {}", kernel, arch, fmt::join(names, ", ")));
+    throw std::invalid_argument(
+        fmt::format("there is no kernel \"{}\" in the code for {}; there are: {}", kernel, arch, fmt::join(names, ", ")));
 }
 
 std::vector<KernelResources> parse_ptxas(const std::string &printed) {
@@ -170,7 +173,8 @@ Cubin assemble_ptx(const std::string &ptx, const std::string &arch, const PtxasO
     write_file(from, {ptx});
     std::vector<std::string> words = {ptxas(), "-v", "-arch=" + arch, "-o", to};
     // Without the second option ptxas leaves the registers of kernels that state launch bounds as they are. The bounds stay.
-    if (options.maxrregcount) words.insert(words.end(), {"-maxrregcount", std::to_string(options.maxrregcount), "-override-directive-values"});
+    if (options.maxrregcount)
+        words.insert(words.end(), {"-maxrregcount", std::to_string(options.maxrregcount), "-override-directive-values"});
     words.push_back(from);
     const std::string printed = run(words, ptx);
     Cubin cubin{arch, result(ptxas(), to), parse_ptxas(printed), {}};

@@ -49,8 +49,8 @@ Cubin assemble_ptx(const std::string &ptx, const std::string &arch, const PtxasO
 // The kernels in what `ptxas -v` prints, in its order.
 std::vector<KernelResources> parse_ptxas(const std::string &printed);
 
-// One image that the CUDA driver loads: machine code of each cubin's architecture and, for GPUs that none of them fits, the PTX: as text, from
-// which fatbinary drops comments and indentation. `ptx_arch`: its .target. Throws CudaToolFailed.
+// One image that the CUDA driver loads: machine code of each cubin's architecture and, for GPUs that none of them fits, the PTX: as text,
+// from which fatbinary drops comments and indentation. `ptx_arch`: its .target. Throws CudaToolFailed.
 std::string make_fatbin(const std::vector<Cubin> &cubins, const std::string &ptx, const std::string &ptx_arch);
 
 // The architecture in PTX's .target directive, "sm_80". Throws CudaToolFailed when it has none.

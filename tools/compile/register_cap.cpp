@@ -41,7 +41,8 @@ std::vector<CapTrial> try_register_caps(const std::string &ptx, const std::strin
 const CapTrial &best_register_cap(const std::vector<CapTrial> &trials) {
     if (trials.empty()) throw std::invalid_argument("there is no trial to choose a register cap from");
     const auto rank = [](const CapTrial &t) {
-        return std::make_tuple(t.resources.spill_store_bytes + t.resources.spill_load_bytes, -t.occupancy.warps, -(t.cap ? t.cap : INT_MAX));
+        return std::make_tuple(t.resources.spill_store_bytes + t.resources.spill_load_bytes, -t.occupancy.warps,
+                               -(t.cap ? t.cap : INT_MAX));
     };
     return *std::min_element(trials.begin(), trials.end(), [&](const CapTrial &a, const CapTrial &b) { return rank(a) < rank(b); });
 }
