@@ -4,6 +4,8 @@
 #include "gpu_kernels.h"
 #include "runtime/gpu/cuda_driver.h"
 #include "runtime/gpu/device.h"
+#include "runtime/gpu/gpu_plan.h"
+#include "runtime/plan.h"
 
 #include "catch.h"
 #include <HalideRuntime.h>
@@ -531,4 +533,136 @@ TEST_CASE("arrays of OpenCL devices say what is wrong", "[gpu][opencl]") {
     halide_opencl_set_platform_name("nobody's");
     CHECK(why_not_opened(Backend::opencl).find("no platform of OpenCL has \"nobody's\" (HL_OCL_PLATFORM_NAME) in its name; there are: ") == 0);
     halide_opencl_set_platform_name(platform.c_str());
+}
+
+namespace {
+
+// What TestKernel::depthwise() computes.
+ConvProblem small_depthwise() {
+    ConvProblem p;
+    p.op = Operator::depthwise;
+    p.n = 2, p.h = 3, p.w = 5, p.c = 37;
+    p.out.bias = true;
+    return p;
+}
+
+struct SmallWeights {
+    std::vector<float> filter, bias;
+    SmallWeights() {
+        for (int i = 0; i < 37; i++) filter.push_back(float(i % 5)), bias.push_back(float(i));
+    }
+    operator Weights() const { return {filter.data(), nullptr, nullptr, bias.data()}; }
+};
+
+// Runs the plan on small numbers and compares.
+void check_depthwise(const std::shared_ptr<GpuDevice> &device, const Variant &variant) {
+    const ConvProblem problem = small_depthwise();
+    const SmallWeights weights;
+    Status status;
+    const std::unique_ptr<GpuPlan> plan = GpuPlan::create(problem, variant, weights, device, status);
+    INFO(status.message);
+    REQUIRE(plan);
+    CHECK(plan->device() == device);
+    CHECK(plan->variant().name == std::string(variant.name));
+    std::vector<float> values;
+    for (int64_t i = 0; i < problem.input_elements(); i++) values.push_back(float(i % 7 - 3));
+    const GpuArray input = uploaded(device, values);
+    GpuArray output = allocated(device, problem.output_elements());
+    for (int round = 0; round < 2; round++) {
+        REQUIRE(output.fill(0xff).message == "");
+        REQUIRE(plan->run(input, output).message == "");
+        REQUIRE(device->synchronize().message == "");
+        const std::vector<float> result = downloaded(output);
+        size_t wrong = 0;
+        for (size_t i = 0; i < result.size(); i++) wrong += result[i] != values[i] * weights.filter[i % 37] + weights.bias[i % 37];
+        CHECK(wrong == 0);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a GpuPlan runs a kernel on OpenCL", "[gpu][opencl][gpu_plan]") {
+    const std::shared_ptr<GpuDevice> device = opencl_device();
+    if (!device) return;
+    const TestKernel kernel = TestKernel::depthwise(Backend::opencl);
+    check_depthwise(device, kernel.variant());
+}
+
+TEST_CASE("plans say what they cannot run", "[gpu][gpu_plan]") {
+    UseFakeCuda use;
+    FakeCuda &fake = use.fake;
+    const TestKernel kernel = TestKernel::depthwise(Backend::cuda);
+    const Variant variant = kernel.variant();
+    const std::shared_ptr<GpuDevice> device = opened(Backend::cuda), second = opened(Backend::cuda), other = opened(Backend::cuda, 1);
+    const ConvProblem problem = small_depthwise();
+    const SmallWeights weights;
+    Status status;
+    const std::shared_ptr<const PackedWeights> packed = PackedWeights::pack(problem, variant, weights, status);
+    REQUIRE(packed);
+    const auto refused = [&](const ConvProblem &p, const Variant &v, const std::shared_ptr<const PackedWeights> &w, const std::shared_ptr<GpuDevice> &d) {
+        CHECK(GpuPlan::create(p, v, w, d, status) == nullptr);
+        return status.message;
+    };
+
+    CHECK(Plan::create(problem, variant, packed, status) == nullptr);
+    CHECK(status.message == "variant depthwise_cuda runs on GPUs, by cuda: a GpuPlan is needed for it, not a Plan");
+    CHECK(status.code == Status::Code::unsupported);
+    Variant of_cpu = variant;
+    of_cpu.isa = Isa::avx2;
+    CHECK(refused(problem, of_cpu, packed, device) == "variant depthwise_cuda runs on CPUs (avx2): a Plan is needed for it, not a GpuPlan");
+    Variant of_opencl = variant;
+    of_opencl.isa = Isa::opencl;
+    CHECK(refused(problem, of_opencl, packed, device) == "variant depthwise_cuda is for opencl; CUDA device 0 (Fake GPU) does not run it");
+    CHECK(refused(problem, variant, nullptr, device) == "the pointer to the packed weights is null");
+    CHECK(refused(problem, variant, packed, nullptr) == "the pointer to the GpuDevice is null");
+    ConvProblem wrong = problem;
+    wrong.c = 0;
+    CHECK(refused(wrong, variant, packed, device).find("problem: ") == 0);
+    wrong.c = 38;
+    CHECK(refused(wrong, variant, packed, device).find("the packed weights are those of ") == 0);
+    Variant not_built = variant;
+    not_built.kernel = nullptr;
+    not_built.error = "it does not compile";
+    CHECK(refused(problem, not_built, packed, device) == "variant depthwise_cuda was not built: it does not compile");
+    ConvProblem large = problem;
+    large.n = 1 << 14, large.h = 60, large.w = 60;
+    CHECK(refused(large, variant, packed, device) == "problem: the input has more than 2147483647 elements");
+    fake.fails["cuMemAlloc_v2"] = {fake.calls["cuMemAlloc_v2"] + 2, 2};
+    CHECK(refused(problem, variant, packed, device) ==
+          "the weights of depthwise_cuda: 148 bytes cannot be allocated on CUDA device 0 (Fake GPU): cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY; 1000 of "
+          "85899345920 bytes are free");
+    CHECK(status.code == Status::Code::out_of_memory);
+    fake.fails.clear();
+    CHECK(fake.memory.empty());
+
+    const std::unique_ptr<GpuPlan> plan = GpuPlan::create(problem, variant, packed, device, status);
+    REQUIRE(plan);
+    CHECK(fake.memory.size() == 2);
+    const GpuArray input = allocated(device, problem.input_elements());
+    GpuArray output = allocated(device, problem.output_elements());
+    CHECK(plan->run(input, output).message == "");
+    CHECK(fake.launches.back().stream == device->native_queue());
+
+    GpuArray small = allocated(device, 8), elsewhere = allocated(other, problem.output_elements()), nothing;
+    CHECK(plan->run(nothing, output).message == "the array of the input is empty");
+    CHECK(plan->run(input, nothing).message == "the array of the output is empty");
+    CHECK(plan->run(small, output).message == "the array of the input has 32 bytes, that of the problem needs 4440");
+    CHECK(plan->run(input, small).message == "the array of the output has 32 bytes, that of the problem needs 4440");
+    CHECK(plan->run(input, elsewhere).message == "the output is memory of CUDA device 1 (Fake GPU), the plan runs on CUDA device 0 (Fake GPU)");
+    fake.memory[output.memory().native + 4] = 0;  // a pointer into an allocation is one to memory of the GPU, too
+    GpuArray shifted = GpuArray::wrap(device, output.memory().native + 4, output.bytes(), status);
+    REQUIRE(status.ok());
+    CHECK(plan->run(input, shifted).message == "the output is aligned to 4 bytes; kernels of GPUs need 16");
+    fake.memory.erase(output.memory().native + 4);
+    // Memory of the same context serves, whatever the stream.
+    GpuArray of_second = allocated(second, problem.output_elements());
+    CHECK(plan->run(input, of_second).message == "");
+    CHECK(fake.launches.size() == 2);
+
+    fake.contexts.insert(reinterpret_cast<void *>(0x70000));
+    const std::shared_ptr<GpuDevice> adopted = GpuDevice::adopt(reinterpret_cast<void *>(0x70000), nullptr, status);
+    REQUIRE(adopted);
+    GpuArray of_adopted = allocated(adopted, problem.output_elements());
+    CHECK(plan->run(input, of_adopted).message ==
+          "the output is memory of CUDA device 0 (Fake GPU), the plan runs on CUDA device 0 (Fake GPU) in another context");
 }
