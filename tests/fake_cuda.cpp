@@ -16,7 +16,7 @@ std::unique_ptr<FakeCuda> &instance() {
 thread_local std::vector<void *> pushed;
 
 using Result = int;
-constexpr Result invalid_value = 1, invalid_context = 201, invalid_handle = 400, not_found = 500, destroyed = 709;
+constexpr Result invalid_value = 1, invalid_context = 201, invalid_handle = 400, destroyed = 709, capture_unsupported = 900;
 
 // Begins each function: counts the call, and returns the error from it that is asked for.
 #define ENTER(name)                                               \
@@ -131,6 +131,7 @@ const std::map<std::string, void *> &functions() {
         add("cuStreamSynchronize", [](void *stream) -> Result {
             ENTER("cuStreamSynchronize");
             NEED_CONTEXT;
+            if (stream && stream == fake.capturing) return capture_unsupported;
             return !stream || fake.context_of[stream] == context ? 0 : invalid_handle;
         });
         add("cuStreamGetCtx", [](void *stream, void **context) -> Result {
@@ -210,7 +211,66 @@ const std::map<std::string, void *> &functions() {
         add("cuLaunchKernel", [](void *function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, void *stream, void **, void **) -> Result {
             ENTER("cuLaunchKernel");
             NEED_CONTEXT;
-            fake.launches.push_back({fake.functions[function].second, context, stream, shared});
+            (stream && stream == fake.capturing ? fake.captured : fake.launches).push_back({fake.functions[function].second, context, stream, shared});
+            return 0;
+        });
+        // A kernel takes a millisecond.
+        add("cuEventCreate", [](void **event, unsigned) -> Result {
+            ENTER("cuEventCreate");
+            *event = handle(5, uintptr_t(call));
+            fake.events[*event] = -1;
+            return 0;
+        });
+        add("cuEventDestroy_v2", [](void *event) -> Result {
+            ENTER("cuEventDestroy_v2");
+            return fake.events.erase(event) ? 0 : invalid_handle;
+        });
+        add("cuEventRecord", [](void *event, void *stream) -> Result {
+            ENTER("cuEventRecord");
+            NEED_CONTEXT;
+            if (stream && fake.context_of[stream] != context) return invalid_handle;
+            fake.events[event] = int(fake.launches.size());
+            return 0;
+        });
+        add("cuEventElapsedTime", [](float *ms, void *from, void *to) -> Result {
+            ENTER("cuEventElapsedTime");
+            if (!fake.events.count(from) || !fake.events.count(to)) return invalid_handle;
+            *ms = float(fake.events[to] - fake.events[from]);
+            return 0;
+        });
+        add("cuStreamBeginCapture_v2", [](void *stream, int) -> Result {
+            ENTER("cuStreamBeginCapture_v2");
+            if (!stream) return capture_unsupported;
+            fake.capturing = stream;
+            fake.captured.clear();
+            return 0;
+        });
+        add("cuStreamEndCapture", [](void *stream, void **graph) -> Result {
+            ENTER("cuStreamEndCapture");
+            if (fake.capturing != stream) return invalid_value;
+            fake.capturing = nullptr;
+            *graph = handle(6, 1);
+            return 0;
+        });
+        add("cuGraphInstantiateWithFlags", [](void **executable, void *, unsigned long long) -> Result {
+            ENTER("cuGraphInstantiateWithFlags");
+            *executable = handle(7, 1);
+            return 0;
+        });
+        add("cuGraphLaunch", [](void *, void *stream) -> Result {
+            ENTER("cuGraphLaunch");
+            for (FakeCuda::Launch l : fake.captured) {
+                l.stream = stream;
+                fake.launches.push_back(l);
+            }
+            return 0;
+        });
+        add("cuGraphExecDestroy", [](void *) -> Result {
+            ENTER("cuGraphExecDestroy");
+            return 0;
+        });
+        add("cuGraphDestroy", [](void *) -> Result {
+            ENTER("cuGraphDestroy");
             return 0;
         });
         return f;

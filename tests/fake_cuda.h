@@ -34,6 +34,9 @@ struct FakeCuda {
     std::vector<int> module_options;        // of the last module that was loaded
     std::vector<std::pair<void *, int>> opted_in;  // function, bytes
     std::string jit_log;
+    std::map<void *, int> events;  // with the number of launches before each
+    void *capturing = nullptr;     // the stream whose launches go into `captured`
+    std::vector<Launch> captured;
 
     // The one that fake_cuda_symbol() stands for.
     static FakeCuda &one();

@@ -1,5 +1,6 @@
 // GPUs: the driver, devices, arrays and plans. CUDA without a GPU: against a driver that fails on demand (fake_cuda.h); OpenCL: for real,
 // where there is a device.
+#include "bench/gpu/gpu_timer.h"
 #include "fake_cuda.h"
 #include "gpu_kernels.h"
 #include "runtime/gpu/cuda_driver.h"
@@ -665,4 +666,85 @@ TEST_CASE("plans say what they cannot run", "[gpu][gpu_plan]") {
     GpuArray of_adopted = allocated(adopted, problem.output_elements());
     CHECK(plan->run(input, of_adopted).message ==
           "the output is memory of CUDA device 0 (Fake GPU), the plan runs on CUDA device 0 (Fake GPU) in another context");
+}
+
+TEST_CASE("work on a CUDA device is timed by events, in a graph where it can be", "[gpu][gpu_timer]") {
+    UseFakeCuda use;  // on which a kernel takes a millisecond
+    FakeCuda &fake = use.fake;
+    const TestKernel add = TestKernel::add(Backend::cuda);
+    const std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+    const GpuArray a = allocated(device, 64);
+    const QueueWork work = [&] { return run_add(*device, add, a, a, a); };
+    const QueueWork twice = [&] {
+        const Status first = work();
+        return first.ok() ? work() : first;
+    };
+    GpuTimer timer(device);
+    GpuTimes times;
+    REQUIRE(timer.back_to_back(twice, 10, 3, true, times).message == "");
+    CHECK(times.in_graph);
+    CHECK(times.why_no_graph == "");
+    CHECK(fake.calls["cuGraphLaunch"] == 4);        // one of them to warm up
+    CHECK(fake.launches.size() == 2 + 4 * 20);
+    CHECK(fake.calls["cuLaunchKernel"] == 2 + 20);
+    REQUIRE(times.seconds.size() == 3);
+    for (double s : times.seconds) CHECK(s == Approx(0.002));
+
+    fake.launches.clear();
+    REQUIRE(timer.back_to_back(work, 10, 3, false, times).message == "");
+    CHECK_FALSE(times.in_graph);
+    CHECK(fake.launches.size() == 1 + 3 * 10);
+    REQUIRE(times.seconds.size() == 3);
+    for (double s : times.seconds) CHECK(s == Approx(0.001));
+
+    // Work that waits cannot be captured: it is queued.
+    const QueueWork waits = [&] {
+        const Status status = work();
+        return status.ok() ? device->synchronize() : status;
+    };
+    REQUIRE(timer.back_to_back(waits, 10, 3, true, times).message == "");
+    CHECK_FALSE(times.in_graph);
+    CHECK(times.why_no_graph == "work queued on CUDA device 0 (Fake GPU) failed: cuStreamSynchronize: CUDA error 900");
+    CHECK(times.seconds.size() == 3);
+    CHECK(fake.capturing == nullptr);
+
+    fake.calls.clear();
+    REQUIRE(timer.cold(work, 4, times).message == "");
+    CHECK(times.seconds.size() == 4);
+    for (double s : times.seconds) CHECK(s == Approx(0.001));
+    CHECK(fake.calls["cuMemsetD8Async"] == 4);
+    REQUIRE(timer.empty(2, times).message == "");
+    CHECK(times.seconds == std::vector<double>{0, 0});
+    CHECK(timer.latency(work, 5, times).message == "");
+    CHECK(times.seconds.size() == 5);
+    CHECK(fake.events.empty());
+
+    CHECK(timer.back_to_back(work, 0, 3, true, times).message == "0 launches and 3 repetitions are to be timed; allowed: 1 or more");
+    fake.fails["cuEventCreate"] = {1, 2};
+    CHECK(timer.cold(work, 1, times).message == "CUDA device 0 (Fake GPU) cannot be timed: cuEventCreate: CUDA_ERROR_OUT_OF_MEMORY");
+    fake.fails["cuLaunchKernel"] = {1, 700};
+    CHECK(timer.back_to_back(work, 1, 1, true, times).message.find("kernel add_cuda failed on CUDA device 0 (Fake GPU): cuLaunchKernel: CUDA_ERROR_ILLEGAL_ADDRESS") == 0);
+}
+
+TEST_CASE("work on an OpenCL device is timed by the host's clock", "[gpu][opencl][gpu_timer]") {
+    const std::shared_ptr<GpuDevice> device = opencl_device();
+    if (!device) return;
+    const TestKernel add = TestKernel::add(Backend::opencl);
+    const GpuArray a = uploaded(device, std::vector<float>(64, 1.0f)), out = allocated(device, 64);
+    int runs = 0;
+    const QueueWork work = [&] {
+        runs++;
+        return run_add(*device, add, a, a, out);
+    };
+    GpuTimer timer(device);
+    GpuTimes times;
+    REQUIRE(timer.back_to_back(work, 5, 3, true, times).message == "");
+    CHECK_FALSE(times.in_graph);
+    CHECK(times.why_no_graph == "OpenCL has no graphs");
+    CHECK(runs == 1 + 15);
+    REQUIRE(times.seconds.size() == 3);
+    for (double s : times.seconds) CHECK(s > 0);
+    REQUIRE(timer.latency(work, 2, times).message == "");
+    CHECK(runs == 16 + 3);
+    CHECK(downloaded(out) == std::vector<float>(64, 2.0f));
 }
