@@ -5,12 +5,14 @@ namespace sepal {
 // output = activation(bias + conv(input, filter)), r x s, any stride, dilation, padding and groups.
 class Conv2dGenerator : public ConvGenerator<Conv2dGenerator> {
 public:
-    Input<Buffer<float, 5>> input{"input"};        // (c / groups, g, w, h, n)
-    Input<Buffer<float, 6>> filter{"filter"};      // (panel, c / groups, s, r, panels, g)
+    Input<Buffer<void, 5>> input{"input"};         // (c / groups, g, w, h, n)
+    Input<Buffer<void, 6>> filter{"filter"};       // (panel, c / groups, s, r, panels, g)
     Input<Buffer<float, 2>> bias{"bias"};          // (k / groups up to whole panels, g)
     GeometryInputs geo;
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 5>> output{"output"};     // (k / groups, g, q, p, n)
+    Output<Buffer<void, 5>> output{"output"};      // (k / groups, g, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
@@ -30,7 +32,7 @@ public:
             taps = {1, 1, 1, 1, 0, 0};
         }
         accumulate_conv(st, filter, bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), taps, panel);
-        output(st.k, st.g, st.x, st.y, st.n) = activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        output(st.k, st.g, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
 

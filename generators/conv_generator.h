@@ -32,6 +32,8 @@ public:
         dilation_w{"dilation_w", at_run_time}, pad_top{"pad_top", at_run_time}, pad_left{"pad_left", at_run_time},
         groups{"groups", at_run_time}, multiplier{"multiplier", at_run_time}, activation{"activation", at_run_time},
         mid_activation{"mid_activation", at_run_time};
+    // Of the input, the filters, the output and depsep's middle: float32 or float16. Sums and biases are float32.
+    Halide::GeneratorParam<Halide::Type> dtype{"dtype", Halide::Float(32)};
     // The layout of the packed filter: output channels in a panel; 0: all in one.
     Halide::GeneratorParam<int> panel{"panel", 0};
     // Leaves everything to Halide's default schedule.
@@ -73,6 +75,13 @@ protected:
         if (knobs.s_unroll > 1) where.runs_together = columns, where.run_distance = panel * channels;
         this->get_pipeline().add_custom_lowering_pass(new PanelAhead(where));
     }
+
+    // For configure(): the tensors that are of type dtype.
+    template<typename... BufferIO>
+    void store_as_dtype(BufferIO &...buffers) {
+        (buffers.set_type(dtype), ...);
+    }
+    Halide::Expr stored(const Halide::Expr &value) const { return Halide::cast(dtype, value); }
 
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
         return fixed == at_run_time ? run_time : Halide::Expr(fixed);

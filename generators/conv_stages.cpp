@@ -14,7 +14,7 @@ Func pad(const Func &input, int x_dim, const Expr &w, const Expr &h) {
     Region bounds(input.dimensions());
     bounds[x_dim] = {0, w};
     bounds[x_dim + 1] = {0, h};
-    return BoundaryConditions::constant_exterior(input, 0.0f, bounds);
+    return BoundaryConditions::constant_exterior(input, cast(input.type(), 0.0f), bounds);
 }
 
 Expr activate(const Expr &value, const Expr &activation) {
@@ -39,8 +39,8 @@ void accumulate_depthwise(ConvStages &st, const Func &filter, const Func &bias, 
     st.depthwise = Func("depthwise");
     st.depthwise(st.k, st.x, st.y, st.n) = bias(st.k);
     st.depthwise(st.k, st.x, st.y, st.n) +=
-        filter(st.k, st.taps.x, st.taps.y) *
-        st.padded(st.k / multiplier, column(st, st.taps.x, geo), row(st, st.taps.y, geo), st.n);
+        cast<float>(filter(st.k, st.taps.x, st.taps.y)) *
+        cast<float>(st.padded(st.k / multiplier, column(st, st.taps.x, geo), row(st, st.taps.y, geo), st.n));
 }
 
 void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, int panel) {
@@ -54,7 +54,7 @@ void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, 
     source_at.insert(source_at.end(), at.begin(), at.end());
     acc_at.insert(acc_at.end(), at.begin(), at.end());
     st.acc(acc_at) = bias(st.k);
-    st.acc(acc_at) += (panel ? filter(st.k % panel, st.sum.x, st.k / panel) : filter(st.k, st.sum.x, 0)) * st.source(source_at);
+    st.acc(acc_at) += cast<float>(panel ? filter(st.k % panel, st.sum.x, st.k / panel) : filter(st.k, st.sum.x, 0)) * cast<float>(st.source(source_at));
 }
 
 void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,
@@ -66,8 +66,8 @@ void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const
     const RDom &t = st.sum;
     st.acc(st.k, st.g, st.x, st.y, st.n) = bias(st.k, st.g);
     st.acc(st.k, st.g, st.x, st.y, st.n) +=
-        (panel ? filter(st.k % panel, t.x, t.y, t.z, st.k / panel, st.g) : filter(st.k, t.x, t.y, t.z, 0, st.g)) *
-        st.padded(t.x, st.g, column(st, t.y, geo), row(st, t.z, geo), st.n);
+        cast<float>(panel ? filter(st.k % panel, t.x, t.y, t.z, st.k / panel, st.g) : filter(st.k, t.x, t.y, t.z, 0, st.g)) *
+        cast<float>(st.padded(t.x, st.g, column(st, t.y, geo), row(st, t.z, geo), st.n));
 }
 
 }  // namespace sepal

@@ -1,6 +1,6 @@
 // ConvStages: the named Funcs, Vars and RDoms of an operator that a schedule may touch, and the arithmetic that makes
 // them. Each step (pad, the three accumulations, the epilogue) is written here once and shared by the generators. No
-// scheduling in this file.
+// scheduling in this file. Inputs, filters, `padded`, `mid` and `output` are of the problem's type; every sum is f32.
 #pragma once
 
 #include "runtime/problem.h"

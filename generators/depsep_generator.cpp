@@ -7,16 +7,18 @@ namespace sepal {
 // mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
 class DepsepGenerator : public ConvGenerator<DepsepGenerator> {
 public:
-    Input<Buffer<float, 4>> input{"input"};                        // (c, w, h, n)
-    Input<Buffer<float, 3>> filter{"filter"};                      // (c * multiplier, s, r)
+    Input<Buffer<void, 4>> input{"input"};                         // (c, w, h, n)
+    Input<Buffer<void, 3>> filter{"filter"};                       // (c * multiplier, s, r)
     Input<Buffer<float, 1>> mid_bias{"mid_bias"};                  // (c * multiplier)
-    Input<Buffer<float, 3>> pointwise_filter{"pointwise_filter"};  // (panel, c * multiplier, panels)
+    Input<Buffer<void, 3>> pointwise_filter{"pointwise_filter"};   // (panel, c * multiplier, panels)
     Input<Buffer<float, 1>> bias{"bias"};                          // (k up to whole panels)
     GeometryInputs geo;
     Input<int32_t> multiplier_in{"multiplier_in"};
     Input<int32_t> mid_activation_in{"mid_activation_in"};
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 4>> output{"output"};                     // (k, q, p, n)
+    Output<Buffer<void, 4>> output{"output"};                      // (k, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, pointwise_filter, output); }
 
     void generate() {
         ConvStages &st = stages;
@@ -32,10 +34,10 @@ public:
         accumulate_depthwise(st, filter, mid_bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         st.mid = Func("mid");
-        st.mid(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in));
+        st.mid(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in)));
         st.source = st.mid;
         accumulate_pointwise(st, pointwise_filter, bias, panel);
-        output(st.k, st.x, st.y, st.n) = activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        output(st.k, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
 

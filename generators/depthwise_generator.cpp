@@ -5,13 +5,15 @@ namespace sepal {
 // output = activation(bias + depthwise_conv(input, filter)), r x s, any stride, dilation, padding and channel multiplier.
 class DepthwiseGenerator : public ConvGenerator<DepthwiseGenerator> {
 public:
-    Input<Buffer<float, 4>> input{"input"};        // (c, w, h, n)
-    Input<Buffer<float, 3>> filter{"filter"};      // (c * multiplier, s, r)
+    Input<Buffer<void, 4>> input{"input"};         // (c, w, h, n)
+    Input<Buffer<void, 3>> filter{"filter"};       // (c * multiplier, s, r)
     Input<Buffer<float, 1>> bias{"bias"};          // (c * multiplier)
     GeometryInputs geo;
     Input<int32_t> multiplier_in{"multiplier_in"};
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 4>> output{"output"};     // (c * multiplier, q, p, n)
+    Output<Buffer<void, 4>> output{"output"};      // (c * multiplier, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
@@ -23,7 +25,7 @@ public:
         st.padded = pad(input, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
         accumulate_depthwise(st, filter, bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
-        output(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        output(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
 

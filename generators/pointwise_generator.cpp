@@ -9,11 +9,13 @@ namespace sepal {
 // output = activation(bias + filter * input) for each pixel: a matrix product. The pixels of all images are one dimension.
 class PointwiseGenerator : public ConvGenerator<PointwiseGenerator> {
 public:
-    Input<Buffer<float, 2>> input{"input"};        // (c, pixels)
-    Input<Buffer<float, 3>> filter{"filter"};      // (panel, c, panels)
+    Input<Buffer<void, 2>> input{"input"};         // (c, pixels)
+    Input<Buffer<void, 3>> filter{"filter"};       // (panel, c, panels)
     Input<Buffer<float, 1>> bias{"bias"};          // (k up to whole panels)
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 2>> output{"output"};     // (k, pixels)
+    Output<Buffer<void, 2>> output{"output"};      // (k, pixels)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
@@ -24,7 +26,7 @@ public:
         st.channels = fixed_or(c, input.dim(0).extent());
         st.source = input;
         accumulate_pointwise(st, filter, bias, panel);
-        output(st.k, st.x) = activate(st.acc(st.k, st.x), fixed_or(activation, activation_in));
+        output(st.k, st.x) = stored(activate(st.acc(st.k, st.x), fixed_or(activation, activation_in)));
         st.output = output;
     }
 

@@ -147,7 +147,7 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         const json built = json::parse(read(fs::path(path).parent_path() / (spec.name + ".built.json")));
         const std::string error = built.at("error");
         if (error.empty()) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", spec.name);
-        const auto packer = packer_for(spec.filter_layout, spec.isa);
+        const auto packer = packer_for(spec.filter_layout, spec.isa, spec.dtype);
         if (packer && packers.insert(packer->name).second) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", packer->name);
         const FilterLayout &filter = spec.filter_layout;
         std::string knobs, when;

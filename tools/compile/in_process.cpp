@@ -101,7 +101,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
         const Target target = jit_target(spec.isa);
         const bool streaming = spec.output_alignment > 0;
         const Module module = build_module(spec, streaming ? kernel_target(spec.isa) : target);
-        if (const auto packer = packer_for(spec.filter_layout, spec.isa)) contents->variant.packer = packer_in_process(*packer);
+        if (const auto packer = packer_for(spec.filter_layout, spec.isa, spec.dtype)) contents->variant.packer = packer_in_process(*packer);
         if (streaming || has_prefetches(module))
             contents->variant.kernel = contents->loaded.load(streaming ? module : build_module(spec, kernel_target(spec.isa)), spec.name, streaming);
         else

@@ -56,10 +56,17 @@ std::vector<Condition> specialised_to(const ConvProblem &problem) {
     return when;
 }
 
-KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
+// The generators' parameter "dtype"; they leave it out for f32, which is its default.
+void set_dtype(FunctionSpec &spec, DType dtype) {
+    if (dtype == DType::f16) spec.generator_params["dtype"] = "float16";
+}
+
+KernelSpec make_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
                      const std::optional<ConvProblem> &problem) {
     KernelSpec spec;
     spec.op = op;
+    spec.dtype = dtype;
+    set_dtype(spec, dtype);
     spec.isa = isa;
     spec.scheduler = scheduler;
     spec.when = when;
@@ -123,9 +130,9 @@ struct Row {
     }
 
     void only_known_keys() const {
-        const std::set<std::string> known = {"op", "isa", "scheduler", "suite", "knobs", "when"};
+        const std::set<std::string> known = {"op", "dtype", "isa", "scheduler", "suite", "knobs", "when"};
         for (const auto &[key, value] : row.items())
-            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, isa, scheduler, suite, knobs, when", key));
+            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, dtype, isa, scheduler, suite, knobs, when", key));
     }
 
     Operator op() const {
@@ -149,6 +156,25 @@ struct Row {
             if (!isa) fail(fmt::format("field \"isa\" holds {}; allowed: {}", item.dump(), isa_names()));
             out.push_back(*isa);
         }
+        return out;
+    }
+
+    std::vector<DType> dtypes() const {
+        if (!row.contains("dtype")) return {DType::f32};
+        if (!row["dtype"].is_array() || row["dtype"].empty()) fail("field \"dtype\" is to be a list of " + dtype_names());
+        std::vector<DType> out;
+        for (const json &item : row["dtype"]) {
+            const auto dtype = item.is_string() ? dtype_from_name(item.get<std::string>()) : std::nullopt;
+            if (!dtype) fail(fmt::format("field \"dtype\" holds {}; allowed: {}", item.dump(), dtype_names()));
+            out.push_back(*dtype);
+        }
+        return out;
+    }
+
+    std::vector<std::pair<DType, Isa>> targets() const {
+        std::vector<std::pair<DType, Isa>> out;
+        for (DType dtype : dtypes())
+            for (Isa isa : isas()) out.emplace_back(dtype, isa);
         return out;
     }
 
@@ -198,12 +224,12 @@ struct Row {
 
 }  // namespace
 
-KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when) {
-    return make_spec(op, isa, scheduler, set, when, std::nullopt);
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when, DType dtype) {
+    return make_spec(op, dtype, isa, scheduler, set, when, std::nullopt);
 }
 
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
-    return make_spec(problem.op, isa, scheduler, set, specialised_to(problem), problem);
+    return make_spec(problem.op, problem.dtype, isa, scheduler, set, specialised_to(problem), problem);
 }
 
 KernelSpec specialise(const TuningRecord &record) {
@@ -211,7 +237,7 @@ KernelSpec specialise(const TuningRecord &record) {
     std::vector<Condition> when = specialised_to(problem);
     const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
     when.push_back({size, Condition::Relation::equal, value(problem, size)});
-    KernelSpec spec = make_spec(problem.op, record.isa, "tuned", record.schedule, when, problem);
+    KernelSpec spec = make_spec(problem.op, problem.dtype, record.isa, "tuned", record.schedule, when, problem);
     spec.tuned_threads = record.threads;
     return spec;
 }
@@ -219,6 +245,10 @@ KernelSpec specialise(const TuningRecord &record) {
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
+    if (problem.dtype != DType::f32) {
+        why_not = fmt::format("the hand-written schedules for x86 are for f32, the problem is {}", name(problem.dtype));
+        return std::nullopt;
+    }
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
@@ -263,18 +293,20 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         const bool tuned = scheduler == "tuned";
         if (tuned && !item.contains("suite")) row.fail("field \"suite\" is missing; a tuned row names the suite whose problems have records");
         if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
-        for (Isa isa : row.isas()) {
+        for (const auto &[dtype, isa] : row.targets()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
+            if (dtype != DType::f32 && scheduler != "reference")
+                row.fail(fmt::format("field \"dtype\" holds {}; allowed for {} with scheduler {}: f32", name(dtype), name(isa), scheduler));
             if (!item.contains("suite")) {
                 if (is_streaming(row.schedule()))
                     row.fail("knob \"streaming\" is 2; allowed without \"suite\": 1, since an output of any size may stay in the caches");
                 row.check_knobs(op, isa, scheduler, std::nullopt);
-                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
+                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions(), dtype));
                 continue;
             }
             if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                if (problem.op != op) continue;
+                if (problem.op != op || problem.dtype != dtype) continue;
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
                 if ((tuned && !record) || row.passes_over(problem, isa)) continue;
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);
@@ -287,11 +319,12 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
     return specs;
 }
 
-std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa) {
+std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DType dtype) {
     FunctionSpec packer;
     packer.isa = isa;
     packer.scheduler = "hand";
-    const std::string prefix = fmt::format("pack_f32_{}_", name(isa));
+    set_dtype(packer, dtype);
+    const std::string prefix = fmt::format("pack_{}_{}_", name(dtype), name(isa));
     switch (layout.kind) {
     case FilterLayout::Kind::as_given: return std::nullopt;
     case FilterLayout::Kind::panels:
@@ -310,7 +343,7 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa) {
 std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
     std::map<std::string, FunctionSpec> packers;
     for (const KernelSpec &kernel : kernels)
-        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa)) packers.emplace(packer->name, *packer);
+        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) packers.emplace(packer->name, *packer);
     std::vector<FunctionSpec> all;
     for (const auto &[name, packer] : packers) all.push_back(packer);
     return all;
