@@ -53,6 +53,17 @@ TestKernel TestKernel::shared(Backend backend) {
     return compile("shared", backend, out, {a});
 }
 
+TestKernel TestKernel::two_steps(Backend backend) {
+    ImageParam a(Float(32), 1, "a");
+    Var x("x"), block("block"), thread("thread");
+    Func out("out"), staged("staged");
+    staged(x) = 2 * a(x);
+    out(x) = staged(x) + 1;
+    staged.compute_root().gpu_tile(x, block, thread, 64, TailStrategy::GuardWithIf);
+    out.gpu_tile(x, block, thread, 64, TailStrategy::GuardWithIf);
+    return compile("two_steps", backend, out, {a});
+}
+
 TestKernel TestKernel::rows(Backend backend) {
     ImageParam a(Float(32), 2, "a");
     Var x("x"), y("y"), thread("thread");

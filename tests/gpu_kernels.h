@@ -20,6 +20,8 @@ public:
     static TestKernel add(Backend backend);
     // out(x) = 2 a(x) + 1, f32, extents that are multiples of 15360, by 60 KB of shared memory for each block.
     static TestKernel shared(Backend backend);
+    // The same for any extent, by an intermediate in the device's memory, which each call allocates.
+    static TestKernel two_steps(Backend backend);
     // out(x, y) = a(x, y) + 1, f32, one block for each element.
     static TestKernel rows(Backend backend);
     // A depthwise kernel for 1 x 1 filters, stride 1 and no padding, with the arguments that a plan gives it.

@@ -44,7 +44,8 @@ Status run_add(const GpuDevice &device, const TestKernel &kernel, const GpuArray
     return device.call(kernel.function(), argv, kernel.name());
 }
 
-Status run_shared(const GpuDevice &device, const TestKernel &kernel, const GpuArray &a, const GpuArray &out) {
+// Of shared and two_steps.
+Status run_staged(const GpuDevice &device, const TestKernel &kernel, const GpuArray &a, const GpuArray &out) {
     DeviceBuffer in(a, int32_t(a.bytes() / 4)), result(out, int32_t(out.bytes() / 4));
     void *argv[] = {&in.buffer, &result.buffer};
     return device.call(kernel.function(), argv, kernel.name());
@@ -94,22 +95,48 @@ std::shared_ptr<GpuDevice> opencl_device() {
     return device;
 }
 
-// out = a + b and 2 a + 1 by shared memory, on numbers that are exact.
-void check_sums(const std::shared_ptr<GpuDevice> &device, const TestKernel &add, const TestKernel &shared) {
+// out = a + b, and 2 a + 1 by shared memory and by an intermediate, on numbers that are exact.
+void check_sums(const std::shared_ptr<GpuDevice> &device) {
+    const TestKernel add = TestKernel::add(device->backend()), shared = TestKernel::shared(device->backend()), two_steps = TestKernel::two_steps(device->backend());
     std::vector<float> a(15360), b(15360);
     for (size_t i = 0; i < a.size(); i++) a[i] = float(i), b[i] = float(3 * i);
     const GpuArray on_a = uploaded(device, a), on_b = uploaded(device, b);
     GpuArray out = allocated(device, 15360);
+    const auto check = [&](const Status &status, const auto &right) {
+        REQUIRE(status.message == "");
+        REQUIRE(device->synchronize().message == "");
+        const std::vector<float> values = downloaded(out);
+        size_t wrong = 0;
+        for (size_t i = 0; i < a.size(); i++) wrong += values[i] != right(i);
+        CHECK(wrong == 0);
+        REQUIRE(out.fill(0xff).message == "");
+    };
+    const auto sum = [&](size_t i) { return a[i] + b[i]; };
+    const auto twice_and_1 = [&](size_t i) { return 2 * a[i] + 1; };
     REQUIRE(out.fill(0xff).message == "");
-    REQUIRE(run_add(*device, add, on_a, on_b, out).message == "");
-    REQUIRE(device->synchronize().message == "");
-    std::vector<float> sum = downloaded(out);
-    size_t wrong = 0;
-    for (size_t i = 0; i < a.size(); i++) wrong += sum[i] != a[i] + b[i];
-    CHECK(wrong == 0);
-    REQUIRE(run_shared(*device, shared, on_a, out).message == "");
-    sum = downloaded(out);
-    for (size_t i = 0; i < a.size(); i++) wrong += sum[i] != 2 * a[i] + 1;
+    check(run_add(*device, add, on_a, on_b, out), sum);
+    check(run_staged(*device, shared, on_a, out), twice_and_1);
+    for (int i = 0; i < 2; i++) check(run_staged(*device, two_steps, on_a, out), twice_and_1);
+}
+
+// Two threads on each of the devices, all at the same time.
+void check_in_threads(const std::vector<std::shared_ptr<GpuDevice>> &devices, const TestKernel &add) {
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> team;
+    for (size_t t = 0; t < 2 * devices.size(); t++)
+        team.emplace_back([&, t] {
+            const std::shared_ptr<GpuDevice> &mine = devices[t % devices.size()];
+            Status status;
+            GpuArray a = GpuArray::allocate(mine, 4000, status), b = GpuArray::allocate(mine, 4000, status), out = GpuArray::allocate(mine, 4000, status);
+            const std::vector<float> ones(1000, 1.0f), ts(1000, float(t));
+            std::vector<float> sum(1000);
+            for (int i = 0; i < 20; i++) {
+                const bool ok = a.upload(ones.data(), 4000).ok() && b.upload(ts.data(), 4000).ok() && run_add(*mine, add, a, b, out).ok() &&
+                                out.download(sum.data(), 4000).ok();
+                if (!ok || sum != std::vector<float>(1000, float(1 + t))) wrong++;
+            }
+        });
+    for (std::thread &t : team) t.join();
     CHECK(wrong == 0);
 }
 
@@ -301,7 +328,7 @@ TEST_CASE("kernels run on the stream of their device, with all registers and the
         CHECK(launch->block == std::array<unsigned, 3>{64, 1, 1});
         CHECK(launch->shared_bytes == 0);
 
-        for (int i = 0; i < 3; i++) REQUIRE(run_shared(*device, shared, a, out).message == "");
+        for (int i = 0; i < 3; i++) REQUIRE(run_staged(*device, shared, a, out).message == "");
         CHECK(fake.launches.back().shared_bytes == 61440);
         CHECK(last_cuda_launch()->shared_bytes == 61440);
         REQUIRE(fake.opted_in.size() == 1);
@@ -340,7 +367,7 @@ TEST_CASE("kernels that fail on a CUDA device are a status with a sentence", "[g
     }
     SECTION("more shared memory than the device has") {
         fake.fails["cuFuncSetAttribute"] = {1, 1};
-        CHECK(run_shared(*device, shared, a, out).message ==
+        CHECK(run_staged(*device, shared, a, out).message ==
               "kernel shared_cuda failed on CUDA device 0 (Fake GPU): it needs 61440 bytes of shared memory for each block, which the device does not give: "
               "cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE");
         CHECK(fake.launches.empty());
@@ -381,6 +408,30 @@ TEST_CASE("kernels that fail on a CUDA device are a status with a sentence", "[g
         GpuArray::allocate(device, 4, status);
         CHECK(status.message == "4 bytes cannot be allocated on CUDA device 0 (Fake GPU): its CUDA context was destroyed: CUDA_ERROR_INVALID_CONTEXT");
     }
+}
+
+TEST_CASE("what a kernel allocates on a CUDA device is kept for its next call, and given up for others", "[gpu][device]") {
+    UseFakeCuda use;
+    FakeCuda &fake = use.fake;
+    const TestKernel two_steps = TestKernel::two_steps(Backend::cuda);
+    {
+        const std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+        const GpuArray a = allocated(device, 1000), out = allocated(device, 1000);
+        for (int i = 0; i < 3; i++) REQUIRE(run_staged(*device, two_steps, a, out).message == "");
+        CHECK(fake.launches.size() == 6);
+        CHECK(fake.memory.size() == 3);
+        CHECK(fake.calls["cuMemAlloc_v2"] == 3);
+        fake.fails["cuMemAlloc_v2"] = {1, 2};
+        Status status;
+        GpuArray::allocate(device, 4, status);
+        CHECK(status.code == Status::Code::out_of_memory);
+        CHECK(fake.memory.size() == 2);
+        CHECK(run_staged(*device, two_steps, a, out).message ==
+              "kernel two_steps_cuda failed on CUDA device 0 (Fake GPU): cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY");
+        fake.fails.clear();
+        CHECK(run_staged(*device, two_steps, a, out).message == "");
+    }
+    CHECK(fake.memory.empty());
 }
 
 TEST_CASE("a GPU whose context was destroyed can be opened anew", "[gpu][device]") {
@@ -480,29 +531,13 @@ TEST_CASE("OpenCL devices run kernels", "[gpu][opencl]") {
     CHECK(device->info().memory_bytes > 0);
     CHECK(device->runs(Isa::opencl));
     CHECK_FALSE(device->runs(Isa::sm80));
-    const TestKernel add = TestKernel::add(Backend::opencl), shared = TestKernel::shared(Backend::opencl);
-    check_sums(device, add, shared);
+    check_sums(device);
+    const TestKernel add = TestKernel::add(Backend::opencl);
 
     // A second queue on the same device, in other threads at the same time.
     const std::shared_ptr<GpuDevice> second = opened(Backend::opencl);
     CHECK(second->native_context() != device->native_context());
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> team;
-    for (int t = 0; t < 4; t++)
-        team.emplace_back([&, t] {
-            const std::shared_ptr<GpuDevice> &mine = t % 2 ? second : device;
-            Status status;
-            GpuArray a = GpuArray::allocate(mine, 4000, status), b = GpuArray::allocate(mine, 4000, status), out = GpuArray::allocate(mine, 4000, status);
-            const std::vector<float> ones(1000, 1.0f), ts(1000, float(t));
-            std::vector<float> sum(1000);
-            for (int i = 0; i < 20; i++) {
-                const bool ok = a.upload(ones.data(), 4000).ok() && b.upload(ts.data(), 4000).ok() && run_add(*mine, add, a, b, out).ok() &&
-                                out.download(sum.data(), 4000).ok();
-                if (!ok || sum != std::vector<float>(1000, float(1 + t))) wrong++;
-            }
-        });
-    for (std::thread &t : team) t.join();
-    CHECK(wrong == 0);
+    check_in_threads({device, second}, add);
 }
 
 TEST_CASE("arrays of OpenCL devices say what is wrong", "[gpu][opencl]") {
@@ -747,4 +782,84 @@ TEST_CASE("work on an OpenCL device is timed by the host's clock", "[gpu][opencl
     REQUIRE(timer.latency(work, 2, times).message == "");
     CHECK(runs == 16 + 3);
     CHECK(downloaded(out) == std::vector<float>(64, 2.0f));
+}
+
+TEST_CASE("CUDA kernels run on this machine's GPU", "[gpu][real_gpu]") {
+    use_cuda_driver(nullptr);
+    if (const Status status = cuda_available(); !status.ok()) {
+        fmt::print("[SKIP] kernels on a GPU: {}\n", status.message);
+        return;
+    }
+    Status status;
+    std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+    fmt::print("{}: {} multiprocessors of {} kHz, L2 of {} bytes, memory of {} bytes and {} kHz, CUDA {}\n", device->text(), device->info().multiprocessors,
+               device->info().clock_khz, device->info().l2_bytes, device->info().memory_bytes, device->info().memory_clock_khz, device->info().driver_version);
+    check_sums(device);
+    const TestKernel depthwise = TestKernel::depthwise(Backend::cuda);
+    check_depthwise(device, depthwise.variant());
+
+    // Two streams and the default stream of one context, at once.
+    const TestKernel add = TestKernel::add(Backend::cuda);
+    const std::shared_ptr<GpuDevice> second = opened(Backend::cuda), third = GpuDevice::adopt(device->native_context(), nullptr, status);
+    REQUIRE(status.message == "");
+    CHECK(second->native_context() == device->native_context());
+    CHECK(second->native_queue() != device->native_queue());
+    check_in_threads({device, second, third}, add);
+
+    GpuArray::allocate(device, device->info().memory_bytes * 2, status);
+    fmt::print("{}\n", status.message);
+    CHECK(status.code == Status::Code::out_of_memory);
+    const GpuArray a = uploaded(device, std::vector<float>(1 << 20, 1.0f)), out = allocated(device, 1 << 20);
+    const float on_host = 0;
+    GpuArray::wrap(device, reinterpret_cast<uint64_t>(&on_host), 4, status);
+    fmt::print("{}\n", status.message);
+    CHECK(status.code == Status::Code::invalid_argument);
+    CHECK(GpuArray::wrap(device, out.memory().native, out.bytes(), status).bytes() == out.bytes());
+    CHECK(status.message == "");
+
+    GpuTimer timer(device);
+    const QueueWork work = [&] { return run_add(*device, add, a, a, out); };
+    for (const bool graph : {true, false}) {
+        GpuTimes times;
+        REQUIRE(timer.back_to_back(work, 100, 7, graph, times).message == "");
+        CHECK(times.why_no_graph == "");
+        CHECK(times.in_graph == graph);
+        fmt::print("12 MB by add, {}: {:.2f} us\n", graph ? "in a graph" : "queued", 1e6 * times.seconds[3]);
+        CHECK(times.seconds[3] > 1e-6);
+        CHECK(times.seconds[3] < 1e-3);
+    }
+    GpuTimes cold, empty, latency;
+    REQUIRE(timer.cold(work, 7, cold).message == "");
+    REQUIRE(timer.empty(7, empty).message == "");
+    REQUIRE(timer.latency(work, 7, latency).message == "");
+    fmt::print("cold: {:.2f} us, of nothing: {:.2f} us, latency: {:.2f} us\n", 1e6 * cold.seconds[3], 1e6 * empty.seconds[3], 1e6 * latency.seconds[3]);
+    CHECK(cold.seconds[3] > empty.seconds[3]);
+    CHECK(downloaded(out) == std::vector<float>(1 << 20, 2.0f));
+}
+
+// Not among the tests that run by themselves: afterwards this process cannot use CUDA.
+TEST_CASE("a kernel that reads where it must not is told at the next wait, and the process goes on", "[.][lost_gpu]") {
+    use_cuda_driver(nullptr);
+    if (const Status status = cuda_available(); !status.ok()) {
+        fmt::print("[SKIP] a GPU that is lost: {}\n", status.message);
+        return;
+    }
+    const TestKernel add = TestKernel::add(Backend::cuda);
+    std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+    const GpuArray a = allocated(device, 64), out = allocated(device, 64);
+    {
+        DeviceBuffer in_a(a, 64), in_b(a, 64), sum(out, 64);
+        in_b.buffer.device += 2;  // a misaligned address
+        void *argv[] = {&in_a.buffer, &in_b.buffer, &sum.buffer};
+        CHECK(device->call(add.function(), argv, add.name()).message == "");
+    }
+    for (const Status &status : {device->synchronize(), run_add(*device, add, a, a, out), device->synchronize()}) {
+        fmt::print("{}\n", status.message);
+        CHECK(status.code == Status::Code::kernel_failed);
+        CHECK(status.message.find("CUDA_ERROR_MISALIGNED_ADDRESS") != std::string::npos);
+    }
+    Status status;
+    GpuArray::allocate(device, 4, status);
+    fmt::print("{}\n", status.message);
+    CHECK_FALSE(status.ok());
 }

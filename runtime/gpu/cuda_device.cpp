@@ -82,6 +82,9 @@ void set_handlers() {
         halides_acquire_context = halide_set_cuda_acquire_context(acquire_context);
         halides_release_context = halide_set_cuda_release_context(release_context);
         halides_get_stream = halide_set_cuda_get_stream(get_stream);
+        // Kernels that allocate intermediates do so at each call, and without this would wait for the GPU each time. Memory is reused on the
+        // stream that it was used on.
+        halide_reuse_device_allocations(nullptr, true);
     });
 }
 
@@ -143,6 +146,11 @@ Status CudaDevice::allocate(int64_t bytes, Memory &memory) const {
     const cuda::PushContext pushed(context_);
     cuda::Result result = pushed.result();
     if (result == cuda::success) result = cuda::cuMemAlloc(&memory.native, size_t(bytes));
+    if (result == cuda::out_of_memory) {  // perhaps not without what kernels have left for reuse
+        (void)halide_cuda_release_unused_device_allocations(nullptr);
+        cuda::take_failure();
+        result = cuda::cuMemAlloc(&memory.native, size_t(bytes));
+    }
     memory.halide = memory.native;
     Status status = cuda::status_of(result, fmt::format("{} bytes cannot be allocated on {}", bytes, text_));
     size_t free = 0, total = 0;
