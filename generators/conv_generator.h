@@ -1,7 +1,7 @@
 // ConvGenerator: what the four generators share: the GeneratorParams that describe a specialisation and a schedule, the
 // constraints that follow from them, the estimates for the autoschedulers, and the hand-over to a schedule.
 //
-// The order of a generator's inputs is the kernels' call interface; runtime/plan.cpp binds the same order.
+// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order.
 #pragma once
 
 #include "conv_stages.h"

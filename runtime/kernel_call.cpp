@@ -25,12 +25,16 @@ void Descriptor::describe(const float *host, const int64_t *extents, size_t dime
     buffer.dim = dims;
 }
 
-Status call_generated(KernelFunction function, void **argv, const char *what, const char *name) {
+void record_kernel_errors() {
     static const bool handler_set = [] {
         halide_set_error_handler(on_kernel_error);
         return true;
     }();
     (void)handler_set;
+}
+
+Status call_generated(KernelFunction function, void **argv, const char *what, const char *name) {
+    record_kernel_errors();
     take_kernel_error();  // of an earlier failure that nobody asked about
     const int rc = function(argv);
     if (rc == 0) return {};

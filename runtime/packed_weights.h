@@ -29,7 +29,7 @@ struct PackedTensor {
     int64_t elements() const;
 };
 
-// Those of a problem for a variant of that layout, in the order of the kernel's arguments (see plan.cpp); the variant takes the problem.
+// Those of a problem for a variant of that layout, in the order of the kernel's arguments (see kernel_arguments.h); the variant takes the problem.
 std::vector<PackedTensor> packed_tensors(const ConvProblem &problem, const FilterLayout &layout);
 int64_t packed_floats(const std::vector<PackedTensor> &tensors);
 

@@ -40,7 +40,7 @@ struct KnobValue {
     int64_t value = 0;
 };
 
-// A generated function: Halide's argv calling convention. Arguments of kernels: see plan.cpp; of packers: packed_weights.cpp.
+// A generated function: Halide's argv calling convention. Arguments of kernels: see kernel_arguments.h; of packers: packed_weights.cpp.
 using KernelFunction = int (*)(void **argv);
 
 // Plain data; the strings live as long as the program (or, for kernels compiled in process, as long as their owner).

@@ -3,7 +3,7 @@
 //                             tuning record that do not compile, or no suitable LLVM for streaming stores, are no error of the build:
 //                             the object is empty, .built.json and a sentence on stderr carry the reason.
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
-//   runtime OBJECT            Halide's runtime, shared by all kernels.
+//   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
 #include "assemble.h"
 #include "build_module.h"
@@ -129,6 +129,14 @@ void compile_packer(const std::string &spec_path, const fs::path &output) {
     compile_object(spec, output / (spec.name + ".o"));
 }
 
+// The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
+Halide::Target runtime_target() {
+    return Halide::Target(std::string(halide_target(Isa::x64)))
+        .with_feature(Halide::Target::CUDA)
+        .with_feature(Halide::Target::CUDACapability80)
+        .with_feature(Halide::Target::OpenCL);
+}
+
 std::string quoted(const std::string &text) { return json(text).dump(); }
 
 void write_table(const fs::path &output, const std::vector<std::string> &spec_paths) {
@@ -166,7 +174,7 @@ int main(int argc, char **argv) try {
     } else if (verb == "packer" && argc == 4) {
         compile_packer(argv[2], argv[3]);
     } else if (verb == "runtime" && argc == 3) {
-        Halide::compile_standalone_runtime(std::string(argv[2]), Halide::Target(std::string(halide_target(Isa::x64))));
+        Halide::compile_standalone_runtime(std::string(argv[2]), runtime_target());
     } else if (verb == "table" && argc > 3) {
         write_table(argv[2], {argv + 3, argv + argc});
     } else {
