@@ -19,16 +19,20 @@ public:
 
     void generate() {
         ConvStages &st = stages;
-        dense(input, {c, at_run_time});
-        dense(filter, {panel_extent(k), c, panels(k)});
-        dense(bias, {padded_to_panels(k)});
-        dense(output, {k, at_run_time});
+        dense(input, {c, at_run_time}, c_vector);
+        dense(filter, {panel_extent(k), c, panels(k)}, k_tile);
+        dense(bias, {padded_to_panels(k)}, k_tile);
+        dense(output, {k, at_run_time}, k_tile);
         st.channels = fixed_or(c, input.dim(0).extent());
-        st.source = input;
-        accumulate_pointwise(st, filter, bias, panel);
+        st.source = channels_within(input, 0, c, st.channels, c_vector);
+        // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.
+        if (for_gpu()) st.source = within(st.source, 1, input.dim(1).extent(), 1);
+        accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1), bias, panel);
         output(st.k, st.x) = stored(activate(st.acc(st.k, st.x), fixed_or(activation, activation_in)));
         st.output = output;
     }
+
+    void hand_over(const GpuSchedule &knobs) { schedule_pointwise_gpu(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_pointwise_x86(stages, knobs, get_target());

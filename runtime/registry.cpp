@@ -56,11 +56,17 @@ int64_t value(const ConvProblem &p, Field field) {
 
 bool Condition::holds(const ConvProblem &problem) const {
     const int64_t v = sepal::value(problem, field);
-    return relation == Relation::equal ? v == value : v >= value;
+    switch (relation) {
+    case Relation::equal: return v == value;
+    case Relation::at_least: return v >= value;
+    case Relation::multiple_of: return v % value == 0;
+    }
+    return false;
 }
 
 std::string Condition::text() const {
-    return fmt::format("{} {} {}", sepal::name(field), relation == Relation::equal ? "=" : ">=", value);
+    const char *const relations[] = {"=", ">=", "in multiples of"};
+    return fmt::format("{} {} {}", sepal::name(field), relations[int(relation)], value);
 }
 
 std::string Variant::refuses(const ConvProblem &problem) const {

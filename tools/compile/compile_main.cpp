@@ -140,6 +140,7 @@ Halide::Target runtime_target() {
 std::string quoted(const std::string &text) { return json(text).dump(); }
 
 void write_table(const fs::path &output, const std::vector<std::string> &spec_paths) {
+    constexpr const char *relations[] = {"equal", "at_least", "multiple_of"};
     std::string declarations, rows;
     std::set<std::string> packers;
     for (const std::string &path : spec_paths) {
@@ -154,7 +155,7 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         for (const auto &[token, value] : spec.knobs) knobs += fmt::format("{{\"{}\", {}}}, ", token, value);
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
-                                c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
+                                relations[int(c.relation)], c.value);
         rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
                             spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/registry.h"
+#include "schedules/gpu/gpu_schedule.h"
 #include "schedules/schedule.h"
 #include "tools/tuning/record.h"
 
@@ -46,6 +47,11 @@ KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const S
 // A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
 // number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
+
+// The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
+// and multiplier = 1 for a depthwise half.
+KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &knobs, const std::vector<Condition> &when);
+KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {});
 
 // The scheduler "tuned": the schedule of "hand" with the record's knobs as they are, complete, nothing derived; and since they were
 // measured on exactly this problem, the kernel takes its batch size (its number of pixels) only. They are valid, as in every ok record
