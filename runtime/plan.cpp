@@ -20,8 +20,8 @@ struct Plan::Contents {
     std::vector<int32_t> scalars;
 
     void bind();
-    void describe_input(Descriptor &d, const float *host) const;
-    void describe_output(Descriptor &d, float *host) const;
+    void describe_input(Descriptor &d, const void *host) const;
+    void describe_output(Descriptor &d, void *host) const;
 };
 
 // The kernels' arguments, in this order (extents innermost first; generators/conv_generator.h declares the same):
@@ -31,13 +31,13 @@ struct Plan::Contents {
 //   pointwise  input (c, pixels),     filter (panel, c, panels), bias (k),                                activation, output (k, pixels)
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
 //                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
-// where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Biases are zero where the
-// problem has none; those of panelled filters are filled up to whole panels.
+// where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Input, filters and output are of the problem's
+// type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels.
 void Plan::Contents::bind() {
     const ConvProblem &p = problem;
     for (const PackedTensor &t : packed_tensors(p, variant->filter_layout)) {
         constants.emplace_back();
-        constants.back().describe(weights->data() + t.offset, t.extents.data(), t.dimensions);
+        constants.back().describe(weights->at(t), t.dtype, t.extents.data(), t.dimensions);
     }
     if (p.op != Operator::pointwise) {
         const Padding z = p.pad();
@@ -48,24 +48,24 @@ void Plan::Contents::bind() {
     scalars.push_back(int32_t(p.out.activation));
 }
 
-void Plan::Contents::describe_input(Descriptor &d, const float *host) const {
+void Plan::Contents::describe_input(Descriptor &d, const void *host) const {
     const ConvProblem &p = problem;
     if (p.op == Operator::conv2d)
-        d.describe(host, {p.c / p.groups, p.groups, p.w, p.h, p.n});
+        d.describe(host, p.dtype, {p.c / p.groups, p.groups, p.w, p.h, p.n});
     else if (p.op == Operator::pointwise)
-        d.describe(host, {p.c, p.n * p.h * p.w});
+        d.describe(host, p.dtype, {p.c, p.n * p.h * p.w});
     else
-        d.describe(host, {p.c, p.w, p.h, p.n});
+        d.describe(host, p.dtype, {p.c, p.w, p.h, p.n});
 }
 
-void Plan::Contents::describe_output(Descriptor &d, float *host) const {
+void Plan::Contents::describe_output(Descriptor &d, void *host) const {
     const ConvProblem &p = problem;
     if (p.op == Operator::conv2d)
-        d.describe(host, {p.k / p.groups, p.groups, p.q(), p.p(), p.n});
+        d.describe(host, p.dtype, {p.k / p.groups, p.groups, p.q(), p.p(), p.n});
     else if (p.op == Operator::pointwise)
-        d.describe(host, {p.k, p.n * p.h * p.w});
+        d.describe(host, p.dtype, {p.k, p.n * p.h * p.w});
     else
-        d.describe(host, {p.out_channels(), p.q(), p.p(), p.n});
+        d.describe(host, p.dtype, {p.out_channels(), p.q(), p.p(), p.n});
 }
 
 Plan::Plan(std::unique_ptr<Contents> contents) : contents_(std::move(contents)) {}
@@ -101,7 +101,7 @@ std::unique_ptr<Plan> Plan::create(const ConvProblem &problem, const Variant &va
     }
 }
 
-Status Plan::run(const float *input, float *output) const {
+Status Plan::run(const void *input, void *output) const {
     if (!input || !output) return {Status::Code::invalid_argument, fmt::format("the pointer to the {} is null", input ? "output" : "input")};
     if (const Variant &v = *contents_->variant; v.output_alignment > 0 && reinterpret_cast<uintptr_t>(output) % uintptr_t(v.output_alignment) != 0) {
         const uintptr_t address = reinterpret_cast<uintptr_t>(output);
