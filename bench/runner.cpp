@@ -196,7 +196,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
         if (e->run_seconds < 10 * sample_seconds)  // the first run is slower than the rest, but not ten times
             e->batch = choose_batch([&](int64_t batch) { return time_runs(*e, batch, false, input, output); });
 
-    for (Isa isa : all_isas) {
+    for (Isa isa : cpu_isas) {
         const bool used = std::any_of(alive.begin(), alive.end(), [&](const Entry *e) { return e->candidate->variant && e->candidate->variant->isa == isa; });
         if (used || isa == options.cpu.best) probes.fma.emplace_back(isa, options.threads);
     }

@@ -96,7 +96,7 @@ const std::vector<Packer> &packers() {
         };
         for (const Variant &v : Registry::builtin()) add("ahead of time", v);
         static std::vector<std::unique_ptr<InProcessKernel>> kernels;
-        for (Isa isa : all_isas)
+        for (Isa isa : cpu_isas)
             for (int tile : {1, 2, 4, 6}) {
                 if (!cpu.runs(isa)) continue;
                 Schedule knobs;

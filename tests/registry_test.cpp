@@ -66,7 +66,7 @@ TEST_CASE("the last variant of each operator and type is the reference, which ta
 }
 
 TEST_CASE("select takes the first that is built, runs on the CPU and takes the problem, and always answers", "[registry]") {
-    for (Isa isa : all_isas)
+    for (Isa isa : cpu_isas)
         for (uint32_t seed = 1; seed <= 200; seed++) {
             ConvProblem p = random_problem(seed);
             if (seed % 4 == 0) p.dtype = DType::f16;
@@ -193,7 +193,7 @@ TEST_CASE("SEPAL_MAX_ISA imitates a lesser CPU", "[registry]") {
         const MaxIsa masked("mmx");
         CHECK_THROWS_AS(Cpu::detect(), std::invalid_argument);
     }
-    for (Isa isa : all_isas) {
+    for (Isa isa : cpu_isas) {
         CHECK(isa_from_name(name(isa)) == isa);
         CHECK(lanes_f32(isa) >= 4);
         const MaxIsa masked(std::string(name(isa)).c_str());

@@ -128,7 +128,7 @@ std::vector<const Variant *> runnable_variants(Isa isa) {
 
 std::vector<const Variant *> runnable_variants() {
     std::vector<const Variant *> out;
-    for (Isa isa : all_isas)
+    for (Isa isa : cpu_isas)
         for (const Variant *v : runnable_variants(isa)) out.push_back(v);
     return out;
 }

@@ -53,8 +53,8 @@ Shard parse_shard(const std::string &text) {
 // The one that --isa names; without it, for each problem the best one whose hand-written schedule takes it.
 Isa isa_for(const Options &o, const ConvProblem &problem, const Cpu &cpu) {
     if (!o.isa.empty()) {
-        const auto isa = isa_from_name(o.isa);
-        if (!isa) throw BadInput(fmt::format("--isa is \"{}\"; allowed: {}", o.isa, isa_names()));
+        const auto isa = cpu_isa_from_name(o.isa);
+        if (!isa) throw BadInput(fmt::format("--isa is \"{}\"; allowed: {}", o.isa, cpu_isa_names()));
         if (!cpu.runs(*isa)) throw BadInput(fmt::format("--isa is \"{}\"; this CPU runs up to {}", o.isa, name(cpu.best)));
         return *isa;
     }
