@@ -27,10 +27,10 @@ void fill_registers(Warp &w, const Step &s, const Request &r) {
         const size_t at = e * s.bytes;
         if (s.bytes == 4 && !s.wide) {
             uint32_t *to = w.at<uint32_t>(d);
-            each_lane(r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 4); });
+            for_lanes(w, r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 4); });
         } else if (s.bytes == 8) {
             uint64_t *to = w.at<uint64_t>(d);
-            each_lane(r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 8); });
+            for_lanes(w, r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 8); });
         } else if (s.wide) {
             uint64_t *to = w.at<uint64_t>(d);
             each_lane(r.active, [&](int l) { to[l] = element_at(r.memory[l] + at, s.bytes, s.sign); });
@@ -84,7 +84,7 @@ void load(Warp &w, const Step &s, uint32_t active) {
             look_up_global(w, s, r, "reads");
             check_written_global(w, s, r);
             check_order_of_reads(w, s, r, true);
-            if (space == Space::global) count_global(*w.launch, s, counts.global_loads, r, false);
+            if (space == Space::global) count_global(*w.launch, counts.global_loads, r, false);
         }
         fill_registers(w, s, r);
     });
@@ -116,8 +116,8 @@ void store(Warp &w, const Step &s, uint32_t active) {
         } else if (space == Space::local) {
             count_request(counts.local_stores, r);
         } else {
-            set_written_global(w, s, r);
-            count_global(*w.launch, s, counts.global_stores, r, true);
+            set_written_global(w, r);
+            count_global(*w.launch, counts.global_stores, r, true);
         }
     });
 }
@@ -174,8 +174,8 @@ void atomic(Warp &w, const Step &s, uint32_t active) {
             count_shared(counts.shared_loads, r);
             count_shared(counts.shared_stores, r);
         } else {
-            count_global(*w.launch, s, counts.global_loads, r, false);
-            count_global(*w.launch, s, counts.global_stores, r, true);
+            count_global(*w.launch, counts.global_loads, r, false);
+            count_global(*w.launch, counts.global_stores, r, true);
         }
     });
 }

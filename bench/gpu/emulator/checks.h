@@ -46,6 +46,7 @@ inline bool CheckedAccess::unordered(const Mark &m) const {
 inline void CheckedAccess::note(Mark &m) const {
     const Launch &launch = *warp.launch;
     const uint16_t me = thread();
+    if (m.time == launch.time && m.kind == Mark::plain && (m.thread == me || m.thread == (Mark::several_lanes | warp.index))) return;
     if (fresh(m)) {
         m.thread = me, m.other_blocks = 0;
     } else if (m.time < launch.block_start) {
@@ -65,7 +66,8 @@ inline void CheckedAccess::note(Mark &m) const {
 
 inline void CheckedAccess::read(Cell *cells, size_t bytes) const {
     for (Cell *c = cells, *end = cells + (bytes >> shift); c != end; ++c) {
-        if (c->write.time) {
+        const bool settled = c->write.time == 0 || (!global && c->write.time < warp.launch->barrier_time && c->write.kind == Mark::plain);
+        if (!settled) {
             if (!fresh(c->write) && c->write.kind == Mark::pending) is_pending(c->write);
             if (unordered(c->write)) race(c->write, "reads", "wrote");
         }

@@ -14,9 +14,8 @@ SEPAL_INLINE void fma_f32_loop(uint32_t *d, const uint32_t *a, const uint32_t *b
 }
 
 SEPAL_INLINE uint32_t fma_half(uint32_t a, uint32_t b, uint32_t c) {
-    const auto wide = [](uint32_t half) { return static_cast<double>(float_of_half(static_cast<uint16_t>(half))); };
-    // Product and sum are exact in double wherever the sum is near the middle of two halves.
-    return half_of_double(wide(a) * wide(b) + wide(c));
+    const auto wide = [](uint32_t half) { return float_of_half(static_cast<uint16_t>(half)); };
+    return half_of_fma(wide(a), wide(b), wide(c));
 }
 SEPAL_INLINE void fma_f16x2_loop(uint32_t *d, const uint32_t *a, const uint32_t *b, const uint32_t *c) {
 #pragma GCC ivdep
@@ -33,8 +32,8 @@ SEPAL_INLINE void multiply_f16_loop(float *d, const float *a, const float *b, in
     }
 }
 
-SEPAL_INLINE void widen_loop(float *to, const uint16_t *from, int count) {
-    for (int i = 0; i < count; ++i) to[i] = float_of_half(from[i]);
+SEPAL_INLINE void widen_loop(float *low, float *high, const uint32_t *from) {
+    for (int l = 0; l < 32; ++l) low[l] = float_of_half(static_cast<uint16_t>(from[l])), high[l] = float_of_half(static_cast<uint16_t>(from[l] >> 16));
 }
 
 #define SEPAL_COMPILED(suffix, features)                                                                                                   \
@@ -43,7 +42,7 @@ SEPAL_INLINE void widen_loop(float *to, const uint16_t *from, int count) {
     features void multiply_f16_##suffix(float *d, const float *a, const float *b, int rows, int depth) {                                   \
         multiply_f16_loop(d, a, b, rows, depth);                                                                                           \
     }                                                                                                                                      \
-    features void widen_##suffix(float *to, const uint16_t *from, int count) { widen_loop(to, from, count); }
+    features void widen_##suffix(float *low, float *high, const uint32_t *from) { widen_loop(low, high, from); }
 
 SEPAL_COMPILED(any, )
 SEPAL_COMPILED(avx2, __attribute__((target("avx2,fma"))))
@@ -58,6 +57,6 @@ bool has_avx2() {
 void (*const fma_f32)(uint32_t *, const uint32_t *, const uint32_t *, const uint32_t *) = has_avx2() ? fma_f32_avx2 : fma_f32_any;
 void (*const fma_f16x2)(uint32_t *, const uint32_t *, const uint32_t *, const uint32_t *) = has_avx2() ? fma_f16x2_avx2 : fma_f16x2_any;
 void (*const multiply_f16)(float *, const float *, const float *, int, int) = has_avx2() ? multiply_f16_avx2 : multiply_f16_any;
-void (*const widen)(float *, const uint16_t *, int) = has_avx2() ? widen_avx2 : widen_any;
+void (*const widen)(float *, float *, const uint32_t *) = has_avx2() ? widen_avx2 : widen_any;
 
 }  // namespace sepal::ptx

@@ -28,21 +28,31 @@ void mma_half(Warp &w, const Step &s, uint32_t) {
     const Fragments n = counts_of(s);
     const int depth = n.a * 4;
     float a[16 * 16], b[16 * 8], c[16 * 8];
-    const auto element = [](uint32_t word, int high) {
-        const auto bits = static_cast<uint16_t>(word >> 16 * high);
-        return bf16 ? bits_as<float>(static_cast<uint32_t>(bits) << 16) : float_of_half(bits);
-    };
     const int *list = s.list.data() + n.d;
-    for (int l = 0; l < lanes; ++l) {
-        const int row = l / 4, place = l % 4 * 2;
-        for (int i = 0; i < n.a; ++i)
-            for (int e = 0; e < 2; ++e) a[(row + i % 2 * 8) * depth + i / 2 * 8 + place + e] = element(w.at<uint32_t>(list[i])[l], e);
-        for (int i = 0; i < n.b; ++i)
-            for (int e = 0; e < 2; ++e) b[(i * 8 + place + e) * 8 + row] = element(w.at<uint32_t>(list[n.a + i])[l], e);
-        for (int i = 0; i < n.c; ++i) {
-            const uint32_t word = w.at<uint32_t>(list[n.a + n.b + i])[l];
-            if (n.c == 4) c[(row + i / 2 * 8) * 8 + place + i % 2] = bits_as<float>(word);
-            else for (int e = 0; e < 2; ++e) c[(row + i * 8) * 8 + place + e] = float_of_half(static_cast<uint16_t>(word >> 16 * e));
+    float pair[2][lanes];  // the lower and the higher halves of a word
+    const auto take = [&](int word) {
+        const uint32_t *from = w.at<uint32_t>(word);
+        if (!bf16) return widen(pair[0], pair[1], from);
+        for (int l = 0; l < lanes; ++l) pair[0][l] = bits_as<float>(from[l] << 16), pair[1][l] = bits_as<float>(from[l] & 0xffff0000u);
+    };
+    for (int i = 0; i < n.a; ++i) {
+        take(list[i]);
+        for (int l = 0; l < lanes; ++l)
+            for (int e = 0; e < 2; ++e) a[(l / 4 + i % 2 * 8) * depth + i / 2 * 8 + l % 4 * 2 + e] = pair[e][l];
+    }
+    for (int i = 0; i < n.b; ++i) {
+        take(list[n.a + i]);
+        for (int l = 0; l < lanes; ++l)
+            for (int e = 0; e < 2; ++e) b[(i * 8 + l % 4 * 2 + e) * 8 + l / 4] = pair[e][l];
+    }
+    for (int i = 0; i < n.c; ++i) {
+        const int word = list[n.a + n.b + i];
+        if (n.c == 4) {
+            for (int l = 0; l < lanes; ++l) c[(l / 4 + i / 2 * 8) * 8 + l % 4 * 2 + i % 2] = bits_as<float>(w.at<uint32_t>(word)[l]);
+        } else {
+            widen(pair[0], pair[1], w.at<uint32_t>(word));
+            for (int l = 0; l < lanes; ++l)
+                for (int e = 0; e < 2; ++e) c[(l / 4 + i * 8) * 8 + l % 4 * 2 + e] = pair[e][l];
         }
     }
     multiply_f16(c, a, b, 16, depth);
@@ -255,7 +265,7 @@ void copy_later(Warp &w, const Step &s, uint32_t active) {
         look_up_global(w, s, from, "reads");
         check_written_global(w, s, from);
         check_order_of_reads(w, s, from, true);
-        count_global(launch, s, launch.counts.global_loads, from, false);
+        count_global(launch, launch.counts.global_loads, from, false);
     }
     count_shared(launch.counts.shared_stores, to);
     each_lane(active, [&](int l) {
