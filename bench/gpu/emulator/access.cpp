@@ -40,11 +40,23 @@ void fill_registers(Warp &w, const Step &s, const Request &r) {
         }
     }
 }
-void collect_bytes(const Warp &w, const Step &s, int l, uint8_t *bytes) {
+// What the lanes store, each up to 16 bytes.
+void collect_bytes(const Warp &w, const Step &s, uint8_t (*bytes)[16]) {
     for (size_t e = 0; e < s.list.size(); ++e) {
-        if (s.bytes == 8) std::memcpy(bytes + 8 * e, w.at<uint64_t>(s.list[e]) + l, 8);
-        else std::memcpy(bytes + s.bytes * e, w.at<uint32_t>(s.list[e]) + l, s.bytes);
+        const size_t at = e * s.bytes;
+        const uint32_t *from = w.at<uint32_t>(s.list[e]);
+        const uint64_t *wide = w.at<uint64_t>(s.list[e]);
+        if (s.bytes == 8) for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, wide + l, 8);
+        else if (s.bytes == 4) for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, from + l, 4);
+        else for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, from + l, s.bytes);
     }
+}
+// The compiler knows how to copy so many bytes.
+void copy_bytes(uint8_t *to, const uint8_t *from, unsigned bytes) {
+    if (bytes == 16) std::memcpy(to, from, 16);
+    else if (bytes == 8) std::memcpy(to, from, 8);
+    else if (bytes == 4) std::memcpy(to, from, 4);
+    else std::memcpy(to, from, bytes);
 }
 
 // One address space at a time: lanes of a generic access may be in several.
@@ -99,6 +111,8 @@ void load_param(Warp &w, const Step &s, uint32_t active) {
 
 void store(Warp &w, const Step &s, uint32_t active) {
     KernelCounts &counts = w.launch->counts;
+    uint8_t bytes[lanes][16];
+    collect_bytes(w, s, bytes);
     for_spaces(w, s, active, [&](Space space, Request &r) {
         const bool shared = space == Space::shared;
         if (shared) look_up_shared(w, s, r, "writes");
@@ -106,10 +120,8 @@ void store(Warp &w, const Step &s, uint32_t active) {
         else look_up_global(w, s, r, "writes");
         const unsigned shift = shared ? w.launch->program.shared_shift : w.launch->program.global_shift;
         each_lane(r.active, [&](int l) {
-            uint8_t bytes[16];
-            collect_bytes(w, s, l, bytes);
-            if (space != Space::local) CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes);
-            std::memcpy(r.memory[l], bytes, r.bytes);
+            if (space != Space::local) CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes[l]);
+            copy_bytes(r.memory[l], bytes[l], r.bytes);
         });
         if (shared) {
             count_shared(counts.shared_stores, r);

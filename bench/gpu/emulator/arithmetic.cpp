@@ -241,8 +241,13 @@ struct OfHalf2 {
         return {OfHalf<F>()(v.low...), OfHalf<F>()(v.high...)};
     }
 };
+// relu: what is negative becomes zero.
+template<bool relu>
 struct FmaHalf {
-    Half operator()(Half a, Half b, Half c) const { return {half_of_fma(float_of_half(a.bits), float_of_half(b.bits), float_of_half(c.bits))}; }
+    Half operator()(Half a, Half b, Half c) const {
+        const uint16_t r = half_of_fma(float_of_half(a.bits), float_of_half(b.bits), float_of_half(c.bits));
+        return {relu && r & 0x8000 ? uint16_t{0} : r};
+    }
     Half2 operator()(Half2 a, Half2 b, Half2 c) const { return {(*this)(a.low, b.low, c.low), (*this)(a.high, b.high, c.high)}; }
 };
 
@@ -252,7 +257,7 @@ void fast_fma_f32(Warp &w, const Step &s, uint32_t active) {
 }
 void fast_fma_f16x2(Warp &w, const Step &s, uint32_t active) {
     if (w.whole(active)) return fma_f16x2(w.at<uint32_t>(s.d), w.at<uint32_t>(s.a), w.at<uint32_t>(s.b), w.at<uint32_t>(s.c));
-    ternary<Half2, Half2, Half2, Half2, FmaHalf>(w, s, active);
+    ternary<Half2, Half2, Half2, Half2, FmaHalf<false>>(w, s, active);
 }
 
 template<typename F>
@@ -644,7 +649,7 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     // The modifiers that several have. Approximations are as exact as can be.
     Modifiers m;
     m.flush = op.take("ftz"), m.saturate = op.take("sat");
-    const bool nan = op.take("NaN");
+    const bool nan = op.take("NaN"), relu = name == "fma" && op.take("relu");
     const bool approximate = op.take_one_of({"approx", "full"}) >= 0, nearest = op.take("rn");
     const int funnel = name == "shf" ? op.take_one_of({"l", "r"}) : -1, clamp = name == "shf" ? op.take_one_of({"clamp", "wrap"}) : -1;
     const bool product = name == "mul" || name == "mad";
@@ -675,8 +680,9 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     else if (name == "copysign" && real) s.run = of_float<CopySign, Two>(t, m);
     else if (name == "fma" || name == "mad") {
         sources = 3;
-        if (t == Type::f16 && !m.saturate && !m.flush) s.run = Three<Half, FmaHalf>::run;
-        else if (t == Type::f16x2 && !m.saturate && !m.flush) s.run = fast_fma_f16x2;
+        if (t == Type::f16 && !m.saturate && !m.flush) s.run = relu ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
+        else if (t == Type::f16x2 && !m.saturate && !m.flush) s.run = relu ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        else if (relu) throw Unknown("relu of another type than f16");
         else if (t == Type::f64) s.run = Three<double, Fma>::run;
         else if (t == Type::f32) s.run = m.flush || m.saturate ? modified<Fma, Three>(m) : static_cast<Run>(fast_fma_f32);
         if (!nearest) s.run = nullptr;

@@ -22,13 +22,23 @@ SEPAL_INLINE void fma_f16x2_loop(uint32_t *d, const uint32_t *a, const uint32_t 
     for (int l = 0; l < 32; ++l) d[l] = fma_half(a[l], b[l], c[l]) | fma_half(a[l] >> 16, b[l] >> 16, c[l] >> 16) << 16;
 }
 
+using Doubles = double __attribute__((vector_size(32)));
+
 SEPAL_INLINE void multiply_f16_loop(float *d, const float *a, const float *b, int rows, int depth) {
-    for (int r = 0; r < rows; ++r) {
-        double sum[8];
-        for (int n = 0; n < 8; ++n) sum[n] = d[r * 8 + n];
+    double wide_a[16 * 16];
+    Doubles wide_b[16][2];
+    for (int i = 0; i < rows * depth; ++i) wide_a[i] = a[i];
+    for (int i = 0; i < depth * 8; ++i) wide_b[i / 8][i / 4 % 2][i % 4] = b[i];
+    constexpr int at_once = 4;  // rows: their sums do not wait for each other
+    for (int r = 0; r < rows; r += at_once) {
+        Doubles sum[at_once][2];
+        for (int m = 0; m < at_once; ++m)
+            for (int n = 0; n < 8; ++n) sum[m][n / 4][n % 4] = d[(r + m) * 8 + n];
         for (int k = 0; k < depth; ++k)
-            for (int n = 0; n < 8; ++n) sum[n] += static_cast<double>(a[r * depth + k]) * static_cast<double>(b[k * 8 + n]);
-        for (int n = 0; n < 8; ++n) d[r * 8 + n] = static_cast<float>(sum[n]);
+            for (int m = 0; m < at_once; ++m)
+                for (int half = 0; half < 2; ++half) sum[m][half] += wide_a[(r + m) * depth + k] * wide_b[k][half];
+        for (int m = 0; m < at_once; ++m)
+            for (int n = 0; n < 8; ++n) d[(r + m) * 8 + n] = static_cast<float>(sum[m][n / 4][n % 4]);
     }
 }
 

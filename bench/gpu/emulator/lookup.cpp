@@ -187,6 +187,13 @@ void count_shared(SharedCounts &c, const Request &r) {
     // An aligned access of 8 or 16 bytes takes 2 or 4 banks that no other such access shares in part: they are counted as wider banks.
     const unsigned bytes = std::max(4u, r.bytes);
     const unsigned group = 128 / bytes, shift = static_cast<unsigned>(__builtin_ctz(bytes));
+    // The usual two: lanes one behind the other, and all at the same place.
+    uint64_t not_in_line = r.active != all_lanes, not_together = not_in_line;
+    for (unsigned l = 0; l < lanes; ++l) not_in_line |= r.addresses[l] ^ (r.addresses[0] + l * bytes), not_together |= r.addresses[l] ^ r.addresses[0];
+    if (!not_in_line || !not_together) {
+        c.wavefronts += lanes / group, c.least_wavefronts += lanes / group;
+        return;
+    }
     for (unsigned first = 0; first < lanes; first += group) {
         const uint32_t mask = r.active & ((group == lanes ? all_lanes : (uint32_t{1} << group) - 1) << first);
         if (!mask) continue;
