@@ -245,7 +245,7 @@ KernelSpec specialise(const TuningRecord &record) {
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
-    why_not = why_no_schedule(problem.dtype);
+    why_not = why_no_schedule(problem.dtype, cpu.best);
     if (!why_not.empty()) return std::nullopt;
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
@@ -293,7 +293,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
         for (const auto &[dtype, isa] : row.targets()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
-            if (const std::string why = why_no_schedule(dtype); !why.empty() && scheduler != "reference")
+            if (const std::string why = why_no_schedule(dtype, isa); !why.empty() && scheduler != "reference")
                 row.fail(fmt::format("field \"dtype\" holds \"{}\" with scheduler \"{}\", but {}", name(dtype), scheduler, why));
             if (!item.contains("suite")) {
                 if (is_streaming(row.schedule()))
