@@ -78,11 +78,10 @@ Expr RegisterAccumulators::of_thread(const std::string &name, const Expr &index)
     };
     const Expr thread_part = simplify(base(simplify(whole)) - base(own));
     Expr &known = accumulators_.at(name);
-    if (!known.defined())
-        known = thread_part;
-    else
-        _halide_user_assert(can_prove(substitute(alone_, known) == substitute(alone_, thread_part))) << "the threads' accumulators " << name << " are touched as " << known << " and as " << thread_part
-                                                     << "; every stage has to share them out alike";
+    if (!known.defined()) known = thread_part;
+    const bool alike = can_prove(substitute(alone_, known) == substitute(alone_, thread_part));
+    _halide_user_assert(alike) << "the threads' accumulators " << name << " are touched as " << known << " and as " << thread_part
+                               << "; every stage has to share them out alike";
     return own;
 }
 
