@@ -61,8 +61,8 @@ public:
         return v.get<std::string>();
     }
     Isa isa(const char *key) const {
-        const auto isa = isa_from_name(text(key));
-        if (!isa) complain(fmt::format("field \"{}\"", path(key)), at(key), isa_names());
+        const auto isa = cpu_isa_from_name(text(key));
+        if (!isa) complain(fmt::format("field \"{}\"", path(key)), at(key), cpu_isa_names());
         return *isa;
     }
     const Json &list(const char *key) const {

@@ -142,7 +142,7 @@ void measure_peaks(Machine &m, int threads, const MeasureOptions &options) {
 
     tell("clock");
     if (threads == 1 || m.clock_ghz <= 0) m.clock_ghz = measure_clock_ghz(effort);
-    for (Isa isa : all_isas) {
+    for (Isa isa : cpu_isas) {
         if (int(isa) > int(m.isa)) continue;
         tell(fmt::format("FMA peak of {}", name(isa)));
         constexpr int64_t block = 1000;

@@ -5,22 +5,25 @@ namespace sepal {
 // output = activation(bias + conv(input, filter)), r x s, any stride, dilation, padding and groups.
 class Conv2dGenerator : public ConvGenerator<Conv2dGenerator> {
 public:
-    Input<Buffer<float, 5>> input{"input"};        // (c / groups, g, w, h, n)
-    Input<Buffer<float, 6>> filter{"filter"};      // (panel, c / groups, s, r, panels, g)
+    Input<Buffer<void, 5>> input{"input"};         // (c / groups, g, w, h, n)
+    Input<Buffer<void, 6>> filter{"filter"};       // (panel, c / groups, s, r, panels, g)
     Input<Buffer<float, 2>> bias{"bias"};          // (k / groups up to whole panels, g)
     GeometryInputs geo;
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 5>> output{"output"};     // (k / groups, g, q, p, n)
+    Output<Buffer<void, 5>> output{"output"};      // (k / groups, g, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
         const int kg = over(k, groups), cg = over(c, groups);
-        dense(input, {cg, groups, w, h, at_run_time});
-        dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups});
-        dense(bias, {padded_to_panels(kg), groups});
-        dense(output, {kg, groups, q, p, at_run_time});
+        dense(input, {cg, groups, w, h, at_run_time}, c_vector);
+        dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups}, k_tile);
+        dense(bias, {padded_to_panels(kg), groups}, k_tile);
+        dense(output, {kg, groups, q, p, at_run_time}, k_tile);
+        st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
-        st.padded = pad(input, 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
+        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector), 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
         Geometry taps = geometry(geo);
         if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
             Func met("met");
@@ -29,10 +32,12 @@ public:
             st.padded = met;
             taps = {1, 1, 1, 1, 0, 0};
         }
-        accumulate_conv(st, filter, bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), taps, panel);
-        output(st.k, st.g, st.x, st.y, st.n) = activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        accumulate_conv(st, channels_within(filter, 1, cg, st.channels, 1), bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), taps, panel);
+        output(st.k, st.g, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
+
+    void hand_over(const GpuSchedule &knobs) { schedule_conv2d_gpu(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_conv2d_x86(stages, knobs, get_target());

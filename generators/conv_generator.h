@@ -1,11 +1,13 @@
 // ConvGenerator: what the four generators share: the GeneratorParams that describe a specialisation and a schedule, the
 // constraints that follow from them, the estimates for the autoschedulers, and the hand-over to a schedule.
 //
-// The order of a generator's inputs is the kernels' call interface; runtime/plan.cpp binds the same order.
+// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order.
 #pragma once
 
 #include "conv_stages.h"
 #include "passes/panel_ahead.h"
+#include "passes/register_accumulators.h"
+#include "schedules/gpu/schedules.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/schedules.h"
 
@@ -32,6 +34,8 @@ public:
         dilation_w{"dilation_w", at_run_time}, pad_top{"pad_top", at_run_time}, pad_left{"pad_left", at_run_time},
         groups{"groups", at_run_time}, multiplier{"multiplier", at_run_time}, activation{"activation", at_run_time},
         mid_activation{"mid_activation", at_run_time};
+    // Of the input, the filters, the output and depsep's middle: float32 or float16. Sums and biases are float32.
+    Halide::GeneratorParam<Halide::Type> dtype{"dtype", Halide::Float(32)};
     // The layout of the packed filter: output channels in a panel; 0: all in one.
     Halide::GeneratorParam<int> panel{"panel", 0};
     // Leaves everything to Halide's default schedule.
@@ -42,9 +46,16 @@ public:
         s_unroll{"s_unroll", 1}, staging{"staging", 1}, k_strip{"k_strip", 0}, read_ahead{"read_ahead", 1}, panel_ahead{"panel_ahead", 1},
         winograd{"winograd", 1}, streaming{"streaming", 1};
 
+    // Those of GpuSchedule besides.
+    Halide::GeneratorParam<int> k_tile{"k_tile", 1}, k_threads{"k_threads", 1}, q_threads{"q_threads", 1}, p_threads{"p_threads", 1},
+        c_vector{"c_vector", 1};
+
     void schedule() {
         if (this->using_autoscheduler()) {
             static_cast<Derived *>(this)->estimate();
+        } else if (for_gpu()) {
+            static_cast<Derived *>(this)->hand_over(gpu_knobs());
+            this->get_pipeline().add_custom_lowering_pass(new RegisterAccumulators);
         } else if (!unscheduled) {
             if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
@@ -62,6 +73,21 @@ protected:
         return s;
     }
 
+    bool for_gpu() const { return this->get_target().has_gpu_feature(); }
+
+    // `input`, whose dimension `dim` has the channels that are summed: as it is, but for a GPU's last block of fewer channels.
+    Halide::Func channels_within(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int vector) const {
+        const bool whole = !for_gpu() || (known != at_run_time && known % int(c_block) == 0);
+        return whole ? input : within(input, dim, extent, vector);
+    }
+
+    GpuSchedule gpu_knobs() const {
+        GpuSchedule s;
+        s.k_tile = k_tile, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.k_threads = k_threads, s.q_threads = q_threads;
+        s.p_threads = p_threads, s.c_vector = c_vector, s.c_block = c_block, s.staging = staging;
+        return s;
+    }
+
     // Knob panel_ahead, of a filter of so many channels and rows x columns taps and a strip of so many tiles.
     void fetch_panels_ahead(const Schedule &knobs, const char *filter, int channels, int rows, int columns, int tiles) {
         if (knobs.panel_ahead < 2 || channels == at_run_time || rows == at_run_time || columns == at_run_time) return;
@@ -74,6 +100,13 @@ protected:
         this->get_pipeline().add_custom_lowering_pass(new PanelAhead(where));
     }
 
+    // For configure(): the tensors that are of type dtype.
+    template<typename... BufferIO>
+    void store_as_dtype(BufferIO &...buffers) {
+        (buffers.set_type(dtype), ...);
+    }
+    Halide::Expr stored(const Halide::Expr &value) const { return Halide::cast(dtype, value); }
+
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
         return fixed == at_run_time ? run_time : Halide::Expr(fixed);
     }
@@ -84,18 +117,19 @@ protected:
     }
 
     // Declares a dense buffer whose extents (innermost first) are constants or at_run_time; strides become constants as
-    // far as the extents below are.
+    // far as the extents below are. The innermost extent is a multiple of `vector`, and what a vector of so many elements needs is aligned.
     template<typename BufferIO>
-    static void dense(BufferIO &buffer, std::initializer_list<int> extents) {
+    static void dense(BufferIO &buffer, std::initializer_list<int> extents, int vector = 1) {
         int i = 0;
         Halide::Expr stride = 1;
         for (int extent : extents) {
             auto dim = buffer.dim(i++);
             dim.set_min(0);
-            dim.set_stride(stride);
+            dim.set_stride(vector > 1 && i > 1 ? stride / vector * vector : stride);
             if (extent != at_run_time) dim.set_extent(extent);
             stride = Halide::Internal::simplify(stride * (extent != at_run_time ? Halide::Expr(extent) : dim.extent()));
         }
+        if (vector > 1) buffer.set_host_alignment(16);
     }
     int padded_to_panels(int k_value) const {
         return k_value == at_run_time ? at_run_time : panel ? (k_value + panel - 1) / panel * panel : k_value;

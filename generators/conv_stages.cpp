@@ -5,8 +5,8 @@ using namespace Halide;
 namespace sepal {
 namespace {
 
-Expr column(const ConvStages &st, const RVar &s, const Geometry &geo) { return st.x * geo.stride_w + s * geo.dilation_w - geo.pad_left; }
-Expr row(const ConvStages &st, const RVar &r, const Geometry &geo) { return st.y * geo.stride_h + r * geo.dilation_h - geo.pad_top; }
+Expr column(const ConvStages &st, const Expr &s, const Geometry &geo) { return st.x * geo.stride_w + s * geo.dilation_w - geo.pad_left; }
+Expr row(const ConvStages &st, const Expr &r, const Geometry &geo) { return st.y * geo.stride_h + r * geo.dilation_h - geo.pad_top; }
 
 }  // namespace
 
@@ -14,7 +14,17 @@ Func pad(const Func &input, int x_dim, const Expr &w, const Expr &h) {
     Region bounds(input.dimensions());
     bounds[x_dim] = {0, w};
     bounds[x_dim + 1] = {0, h};
-    return BoundaryConditions::constant_exterior(input, 0.0f, bounds);
+    return BoundaryConditions::constant_exterior(input, cast(input.type(), 0.0f), bounds);
+}
+
+Func within(const Func &input, int dim, const Expr &extent, int vector) {
+    std::vector<Var> args(size_t(input.dimensions()));
+    std::vector<Expr> at(args.begin(), args.end());
+    const Var &v = args[size_t(dim)];
+    at[size_t(dim)] = clamp(v / vector, 0, extent / vector - 1) * vector + v % vector;
+    Func out("within");
+    out(args) = input(at);
+    return out;
 }
 
 Expr activate(const Expr &value, const Expr &activation) {
@@ -39,8 +49,8 @@ void accumulate_depthwise(ConvStages &st, const Func &filter, const Func &bias, 
     st.depthwise = Func("depthwise");
     st.depthwise(st.k, st.x, st.y, st.n) = bias(st.k);
     st.depthwise(st.k, st.x, st.y, st.n) +=
-        filter(st.k, st.taps.x, st.taps.y) *
-        st.padded(st.k / multiplier, column(st, st.taps.x, geo), row(st, st.taps.y, geo), st.n);
+        cast<float>(filter(st.k, st.taps.x, st.taps.y)) *
+        cast<float>(st.padded(st.k / multiplier, column(st, st.taps.x, geo), row(st, st.taps.y, geo), st.n));
 }
 
 void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, int panel) {
@@ -54,7 +64,7 @@ void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, 
     source_at.insert(source_at.end(), at.begin(), at.end());
     acc_at.insert(acc_at.end(), at.begin(), at.end());
     st.acc(acc_at) = bias(st.k);
-    st.acc(acc_at) += (panel ? filter(st.k % panel, st.sum.x, st.k / panel) : filter(st.k, st.sum.x, 0)) * st.source(source_at);
+    st.acc(acc_at) += cast<float>(panel ? filter(st.k % panel, st.sum.x, st.k / panel) : filter(st.k, st.sum.x, 0)) * cast<float>(st.source(source_at));
 }
 
 void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,
@@ -64,10 +74,17 @@ void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const
     st.sum = RDom(0, st.channels, 0, s, 0, r, "sum");
     st.acc = Func("acc");
     const RDom &t = st.sum;
+    Expr input = st.padded(t.x, st.g, column(st, t.y, geo), row(st, t.z, geo), st.n);
+    if (st.tap_by_tap) {
+        Var s("s"), r("r");
+        st.source = Func("tap");
+        st.source(st.c, st.g, st.x, st.y, st.n, s, r) = st.padded(st.c, st.g, column(st, s, geo), row(st, r, geo), st.n);
+        input = st.source(t.x, st.g, st.x, st.y, st.n, t.y, t.z);
+    }
     st.acc(st.k, st.g, st.x, st.y, st.n) = bias(st.k, st.g);
     st.acc(st.k, st.g, st.x, st.y, st.n) +=
-        (panel ? filter(st.k % panel, t.x, t.y, t.z, st.k / panel, st.g) : filter(st.k, t.x, t.y, t.z, 0, st.g)) *
-        st.padded(t.x, st.g, column(st, t.y, geo), row(st, t.z, geo), st.n);
+        cast<float>(panel ? filter(st.k % panel, t.x, t.y, t.z, st.k / panel, st.g) : filter(st.k, t.x, t.y, t.z, 0, st.g)) *
+        cast<float>(input);
 }
 
 }  // namespace sepal

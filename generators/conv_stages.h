@@ -1,6 +1,6 @@
 // ConvStages: the named Funcs, Vars and RDoms of an operator that a schedule may touch, and the arithmetic that makes
 // them. Each step (pad, the three accumulations, the epilogue) is written here once and shared by the generators. No
-// scheduling in this file.
+// scheduling in this file. Inputs, filters, `padded`, `mid` and `output` are of the problem's type; every sum is f32.
 #pragma once
 
 #include "runtime/problem.h"
@@ -28,7 +28,9 @@ struct ConvStages {
     Halide::Func acc;     // (k, x, y, n), (k, g, x, y, n) or (k, x): accumulates over channels (and taps)
     Halide::RDom sum;     // x: input channel; conv2d also y: filter column, z: filter row
     Halide::Func filter;  // the panelled filter that acc reads
-    Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input
+    Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input; of a conv2d with `tap_by_tap` (c, g, x, y, n, s, r):
+                          // what the tap (s, r) of the pixel (x, y) of the output meets
+    bool tap_by_tap = false;
 
     Halide::Func output;  // same dimensions as acc
 
@@ -52,6 +54,10 @@ struct WinogradStages : ConvStages {
 // The input with zeros outside [0, w) x [0, h). `x_dim` is the position of the column index in `input`; the row index
 // follows it.
 Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);
+
+// The input with indices of its dimension `dim` that are beyond the last of `extent` elements moved to the last whole `vector`, as a GPU's blocks of
+// channels need it whose last one has fewer: what is read there is not used.
+Halide::Func within(const Halide::Func &input, int dim, const Halide::Expr &extent, int vector);
 
 // activation(value). `activation` is a constant, or an int32 parameter with the numbers of enum Activation.
 // hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019).

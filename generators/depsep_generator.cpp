@@ -7,37 +7,42 @@ namespace sepal {
 // mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
 class DepsepGenerator : public ConvGenerator<DepsepGenerator> {
 public:
-    Input<Buffer<float, 4>> input{"input"};                        // (c, w, h, n)
-    Input<Buffer<float, 3>> filter{"filter"};                      // (c * multiplier, s, r)
+    Input<Buffer<void, 4>> input{"input"};                         // (c, w, h, n)
+    Input<Buffer<void, 3>> filter{"filter"};                       // (c * multiplier, s, r)
     Input<Buffer<float, 1>> mid_bias{"mid_bias"};                  // (c * multiplier)
-    Input<Buffer<float, 3>> pointwise_filter{"pointwise_filter"};  // (panel, c * multiplier, panels)
+    Input<Buffer<void, 3>> pointwise_filter{"pointwise_filter"};   // (panel, c * multiplier, panels)
     Input<Buffer<float, 1>> bias{"bias"};                          // (k up to whole panels)
     GeometryInputs geo;
     Input<int32_t> multiplier_in{"multiplier_in"};
     Input<int32_t> mid_activation_in{"mid_activation_in"};
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 4>> output{"output"};                     // (k, q, p, n)
+    Output<Buffer<void, 4>> output{"output"};                      // (k, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, pointwise_filter, output); }
 
     void generate() {
         ConvStages &st = stages;
         const int mids = times(c, multiplier);
-        dense(input, {c, w, h, at_run_time});
-        dense(filter, {mids, s, r});
-        dense(mid_bias, {mids});
-        dense(pointwise_filter, {panel_extent(k), mids, panels(k)});
-        dense(bias, {padded_to_panels(k)});
-        dense(output, {k, q, p, at_run_time});
+        dense(input, {c, w, h, at_run_time}, c_vector);
+        dense(filter, {mids, s, r}, c_vector);
+        dense(mid_bias, {mids}, c_vector);
+        dense(pointwise_filter, {panel_extent(k), mids, panels(k)}, k_tile);
+        dense(bias, {padded_to_panels(k)}, k_tile);
+        dense(output, {k, q, p, at_run_time}, k_tile);
         st.channels = fixed_or(mids, filter.dim(0).extent());
-        st.padded = pad(input, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
-        accumulate_depthwise(st, filter, mid_bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
+        const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector); };
+        st.padded = pad(channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector), 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        accumulate_depthwise(st, mid_within(filter), mid_within(mid_bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         st.mid = Func("mid");
-        st.mid(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in));
+        st.mid(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in)));
         st.source = st.mid;
-        accumulate_pointwise(st, pointwise_filter, bias, panel);
-        output(st.k, st.x, st.y, st.n) = activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        accumulate_pointwise(st, channels_within(pointwise_filter, 1, mids, st.channels, 1), bias, panel);
+        output(st.k, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
+
+    void hand_over(const GpuSchedule &knobs) { schedule_depsep_gpu(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_depsep_x86(stages, knobs, get_target());

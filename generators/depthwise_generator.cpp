@@ -5,27 +5,34 @@ namespace sepal {
 // output = activation(bias + depthwise_conv(input, filter)), r x s, any stride, dilation, padding and channel multiplier.
 class DepthwiseGenerator : public ConvGenerator<DepthwiseGenerator> {
 public:
-    Input<Buffer<float, 4>> input{"input"};        // (c, w, h, n)
-    Input<Buffer<float, 3>> filter{"filter"};      // (c * multiplier, s, r)
+    Input<Buffer<void, 4>> input{"input"};         // (c, w, h, n)
+    Input<Buffer<void, 3>> filter{"filter"};       // (c * multiplier, s, r)
     Input<Buffer<float, 1>> bias{"bias"};          // (c * multiplier)
     GeometryInputs geo;
     Input<int32_t> multiplier_in{"multiplier_in"};
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 4>> output{"output"};     // (c * multiplier, q, p, n)
+    Output<Buffer<void, 4>> output{"output"};      // (c * multiplier, q, p, n)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
         const int mid = times(c, multiplier);
-        dense(input, {c, w, h, at_run_time});
-        dense(filter, {mid, s, r});
-        dense(bias, {mid});
-        dense(output, {mid, q, p, at_run_time});
-        st.padded = pad(input, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
-        accumulate_depthwise(st, filter, bias, fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
+        dense(input, {c, w, h, at_run_time}, c_vector);
+        dense(filter, {mid, s, r}, k_tile);
+        dense(bias, {mid}, k_tile);
+        dense(output, {mid, q, p, at_run_time}, k_tile);
+        const bool whole_blocks = !for_gpu() || (mid != at_run_time && mid % block_channels(gpu_knobs()) == 0);
+        const auto within_mid = [&](const Halide::Func &f) { return whole_blocks ? f : within(f, 0, fixed_or(mid, filter.dim(0).extent()), k_tile); };
+        const Halide::Func in = whole_blocks ? Halide::Func(input) : within(input, 0, fixed_or(c, input.dim(0).extent()), c_vector);
+        st.padded = pad(in, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        accumulate_depthwise(st, within_mid(filter), within_mid(bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
-        output(st.k, st.x, st.y, st.n) = activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in));
+        output(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }
+
+    void hand_over(const GpuSchedule &knobs) { schedule_depthwise_gpu(stages, knobs); }
 
     void hand_over(const Schedule &knobs) { schedule_depthwise_x86(stages, knobs, get_target()); }
 

@@ -13,7 +13,10 @@ template<typename Derived>
 class PackGenerator : public Generator<Derived> {
 public:
     GeneratorInput<Buffer<float, 4>> filter{"filter"};    // (c, taps, k / groups, g)
-    GeneratorOutput<Buffer<float, 5>> packed{"packed"};   // (panel, c, taps or points, panels, g)
+    GeneratorOutput<Buffer<void, 5>> packed{"packed"};    // (panel, c, taps or points, panels, g)
+    GeneratorParam<Type> dtype{"dtype", Float(32)};       // of the packed filter: float32 or float16, rounded to nearest even
+
+    void configure() { packed.set_type(dtype); }
 
 protected:
     PackStages stages;
@@ -38,7 +41,7 @@ public:
     void generate() {
         PackStages &st = stages;
         from_zero();
-        packed(st.i, st.c, st.t, st.b, st.g) = value(st.t);
+        packed(st.i, st.c, st.t, st.b, st.g) = cast(dtype, value(st.t));
         st.packed = packed;
     }
     void schedule() { schedule_pack_panels_x86(stages, get_target()); }
@@ -76,7 +79,7 @@ public:
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++)
                 of_rows.push_back(point_of(j, [&](int row) { return st.half(st.i, st.c, row, i, st.b, st.g); }));
-        packed(st.i, st.c, st.t, st.b, st.g) = cast<float>(mux(st.t, of_rows));
+        packed(st.i, st.c, st.t, st.b, st.g) = cast(dtype, mux(st.t, of_rows));
         st.packed = packed;
     }
     void schedule() { schedule_pack_winograd_x86(stages, get_target()); }

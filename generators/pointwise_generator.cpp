@@ -9,24 +9,30 @@ namespace sepal {
 // output = activation(bias + filter * input) for each pixel: a matrix product. The pixels of all images are one dimension.
 class PointwiseGenerator : public ConvGenerator<PointwiseGenerator> {
 public:
-    Input<Buffer<float, 2>> input{"input"};        // (c, pixels)
-    Input<Buffer<float, 3>> filter{"filter"};      // (panel, c, panels)
+    Input<Buffer<void, 2>> input{"input"};         // (c, pixels)
+    Input<Buffer<void, 3>> filter{"filter"};       // (panel, c, panels)
     Input<Buffer<float, 1>> bias{"bias"};          // (k up to whole panels)
     Input<int32_t> activation_in{"activation_in"};
-    Output<Buffer<float, 2>> output{"output"};     // (k, pixels)
+    Output<Buffer<void, 2>> output{"output"};      // (k, pixels)
+
+    void configure() { store_as_dtype(input, filter, output); }
 
     void generate() {
         ConvStages &st = stages;
-        dense(input, {c, at_run_time});
-        dense(filter, {panel_extent(k), c, panels(k)});
-        dense(bias, {padded_to_panels(k)});
-        dense(output, {k, at_run_time});
+        dense(input, {c, at_run_time}, c_vector);
+        dense(filter, {panel_extent(k), c, panels(k)}, k_tile);
+        dense(bias, {padded_to_panels(k)}, k_tile);
+        dense(output, {k, at_run_time}, k_tile);
         st.channels = fixed_or(c, input.dim(0).extent());
-        st.source = input;
-        accumulate_pointwise(st, filter, bias, panel);
-        output(st.k, st.x) = activate(st.acc(st.k, st.x), fixed_or(activation, activation_in));
+        st.source = channels_within(input, 0, c, st.channels, c_vector);
+        // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.
+        if (for_gpu()) st.source = within(st.source, 1, input.dim(1).extent(), 1);
+        accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1), bias, panel);
+        output(st.k, st.x) = stored(activate(st.acc(st.k, st.x), fixed_or(activation, activation_in)));
         st.output = output;
     }
+
+    void hand_over(const GpuSchedule &knobs) { schedule_pointwise_gpu(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_pointwise_x86(stages, knobs, get_target());

@@ -68,6 +68,8 @@ public:
         st.output = output;
     }
 
+    void hand_over(const GpuSchedule &) { _halide_user_error << "Winograd's algorithm has no schedule for GPUs"; }
+
     void hand_over(const Schedule &knobs) {
         schedule_winograd_x86(winograd_stages, knobs, get_target());
         if (knobs.panel_ahead < 2 || c == at_run_time) return;

@@ -8,6 +8,7 @@ namespace {
 
 struct Properties {
     Isa isa;
+    Backend backend;
     std::string_view name;
     std::string_view halide_target;
     int lanes_f32;
@@ -15,9 +16,11 @@ struct Properties {
 };
 
 constexpr Properties table[] = {
-    {Isa::x64, "x64", "x86-64-linux-sse41", 4, 16},
-    {Isa::avx2, "avx2", "x86-64-linux-avx-avx2-f16c-fma-sse41", 8, 16},
-    {Isa::avx512, "avx512", "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41", 16, 32},
+    {Isa::x64, Backend::cpu, "x64", "x86-64-linux-sse41", 4, 16},
+    {Isa::avx2, Backend::cpu, "avx2", "x86-64-linux-avx-avx2-f16c-fma-sse41", 8, 16},
+    {Isa::avx512, Backend::cpu, "avx512", "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41", 16, 32},
+    {Isa::sm80, Backend::cuda, "sm80", "x86-64-linux-sse41-cuda-cuda_capability_80", 4, 0},
+    {Isa::opencl, Backend::opencl, "opencl", "x86-64-linux-sse41-opencl", 4, 0},
 };
 
 const Properties &properties(Isa isa) { return table[int(isa)]; }
@@ -29,6 +32,8 @@ bool cpu_has(Isa isa) {
     case Isa::avx512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    case Isa::sm80:
+    case Isa::opencl: break;
     }
     return false;
 }
@@ -46,20 +51,39 @@ std::optional<Isa> isa_from_name(std::string_view text) {
     return std::nullopt;
 }
 
-std::string isa_names() {
+std::optional<Isa> cpu_isa_from_name(std::string_view text) {
+    const std::optional<Isa> isa = isa_from_name(text);
+    return isa && !is_gpu(*isa) ? isa : std::nullopt;
+}
+
+namespace {
+
+std::string names(bool gpus) {
     std::string out;
-    for (const Properties &p : table) out += (out.empty() ? "" : ", ") + std::string(p.name);
+    for (const Properties &p : table)
+        if (gpus || p.backend == Backend::cpu) out += (out.empty() ? "" : ", ") + std::string(p.name);
     return out;
+}
+
+}  // namespace
+
+std::string isa_names() { return names(true); }
+std::string cpu_isa_names() { return names(false); }
+Backend backend(Isa isa) { return properties(isa).backend; }
+
+std::string_view name(Backend backend) {
+    constexpr std::string_view texts[] = {"cpu", "cuda", "opencl"};
+    return texts[int(backend)];
 }
 
 Cpu Cpu::detect() {
     Cpu cpu;
-    for (Isa isa : all_isas)
+    for (Isa isa : cpu_isas)
         if (cpu_has(isa)) cpu.best = isa;
     if (const char *text = std::getenv("SEPAL_MAX_ISA"); text && *text) {
-        const auto limit = isa_from_name(text);
+        const auto limit = cpu_isa_from_name(text);
         if (!limit)
-            throw std::invalid_argument(std::string("environment variable SEPAL_MAX_ISA is \"") + text + "\"; allowed: " + isa_names());
+            throw std::invalid_argument(std::string("environment variable SEPAL_MAX_ISA is \"") + text + "\"; allowed: " + cpu_isa_names());
         if (int(*limit) < int(cpu.best)) cpu.best = *limit;
     }
     return cpu;

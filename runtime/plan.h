@@ -10,7 +10,7 @@ namespace sepal {
 class Plan {
 public:
     // Packs the weights for this plan alone, in the layout that the variant reads. Null, with `status` set, when the problem is invalid,
-    // the variant refuses it or has no kernel, a required weight is null, or memory is short.
+    // the variant refuses it, has no kernel or is for GPUs (GpuPlan), a required weight is null, or memory is short.
     // The CPU must run the variant's ISA: the caller checks.
     static std::unique_ptr<Plan> create(const ConvProblem &problem, const Variant &variant, const Weights &weights, Status &status);
     // The same with weights that are packed already, which the plan shares and keeps alive. Null, with `status` set, also when they are
@@ -19,10 +19,10 @@ public:
                                         Status &status);
     ~Plan();
 
-    // input [n, h, w, c], output [n, p, q, out_channels()], f32, dense, aligned to 4 bytes, the output to
-    // variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several threads at
-    // once on different outputs.
-    Status run(const float *input, float *output) const;
+    // input [n, h, w, c], output [n, p, q, out_channels()], elements of problem().dtype (f16: as in half.h), dense, aligned to an element, the
+    // output to variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several
+    // threads at once on different outputs.
+    Status run(const void *input, void *output) const;
 
     const ConvProblem &problem() const;
     const Variant &variant() const;

@@ -14,7 +14,7 @@ constexpr Names<Operator, 4> operators = {{{Operator::conv2d, "conv2d"},
                                            {Operator::depthwise, "depthwise"},
                                            {Operator::pointwise, "pointwise"},
                                            {Operator::depsep, "depsep"}}};
-constexpr Names<DType, 1> dtypes = {{{DType::f32, "f32"}}};
+constexpr Names<DType, 2> dtypes = {{{DType::f32, "f32"}, {DType::f16, "f16"}}};
 constexpr Names<Layout, 1> layouts = {{{Layout::nhwc, "nhwc"}}};
 constexpr Names<Activation, 4> activations = {{{Activation::none, "none"},
                                                {Activation::relu, "relu"},
@@ -85,6 +85,7 @@ std::string_view name(PadMode mode) {
 int64_t size_in_bytes(DType dtype) {
     switch (dtype) {
     case DType::f32: return 4;
+    case DType::f16: return 2;
     }
     return 0;
 }
@@ -224,7 +225,8 @@ double ConvProblem::flops_inside() const {
 double ConvProblem::bytes() const {
     const int64_t biases = (out.bias ? out_channels() : 0) + (mid.bias ? mid_channels() : 0);
     return double(size_in_bytes(dtype)) * (double(input_elements()) + double(filter_elements()) +
-                                           double(pointwise_filter_elements()) + double(biases) + double(output_elements()));
+                                           double(pointwise_filter_elements()) + double(output_elements())) +
+           double(size_in_bytes(DType::f32)) * double(biases);
 }
 
 double ConvProblem::unfused_bytes() const {

@@ -17,7 +17,11 @@ enum class Operator {
     pointwise,  // 1 x 1 filter over all channels: a matrix product over n*h*w pixels
     depsep,     // depthwise, then pointwise, as one kernel
 };
-enum class DType { f32 };
+// Of the input, the filters, the output and depsep's middle. Whatever it is, sums and biases are f32.
+enum class DType {
+    f32,
+    f16,  // IEEE 754 half
+};
 enum class Layout { nhwc };
 // The values are part of the kernels' call interface (a run-time scalar): append only.
 enum class Activation { none = 0, relu = 1, relu6 = 2, hardswish = 3 };
@@ -110,7 +114,7 @@ struct ConvProblem {
     double flops() const;
     // The same without taps on padding, which a kernel may leave out.
     double flops_inside() const;
-    // Compulsory traffic: each tensor of the operator once, in bytes (input + filters + biases + output).
+    // Compulsory traffic: each tensor of the operator once, in bytes (input + filters + output of the dtype, biases of f32).
     double bytes() const;
     // The same when depsep runs as two kernels: the intermediate is also written once and read once. Equal to bytes()
     // for the other operators.

@@ -56,11 +56,17 @@ int64_t value(const ConvProblem &p, Field field) {
 
 bool Condition::holds(const ConvProblem &problem) const {
     const int64_t v = sepal::value(problem, field);
-    return relation == Relation::equal ? v == value : v >= value;
+    switch (relation) {
+    case Relation::equal: return v == value;
+    case Relation::at_least: return v >= value;
+    case Relation::multiple_of: return v % value == 0;
+    }
+    return false;
 }
 
 std::string Condition::text() const {
-    return fmt::format("{} {} {}", sepal::name(field), relation == Relation::equal ? "=" : ">=", value);
+    const char *const relations[] = {"=", ">=", "in multiples of"};
+    return fmt::format("{} {} {}", sepal::name(field), relations[int(relation)], value);
 }
 
 std::string Variant::refuses(const ConvProblem &problem) const {
@@ -85,9 +91,9 @@ const Variant *Registry::find(std::string_view name) const {
     return nullptr;
 }
 
-const Variant *Registry::select(const ConvProblem &problem, const Cpu &cpu, int threads, const std::function<bool(const Variant &)> &wanted) const {
+const Variant *Registry::select(const ConvProblem &problem, const Processor &processor, int threads, const std::function<bool(const Variant &)> &wanted) const {
     for (const Variant &v : *this)
-        if (v.kernel && cpu.runs(v.isa) && v.is_for(threads) && v.refuses(problem).empty() && (!wanted || wanted(v))) return &v;
+        if (v.kernel && processor.runs(v.isa) && v.is_for(threads) && v.refuses(problem).empty() && (!wanted || wanted(v))) return &v;
     return nullptr;
 }
 

@@ -26,12 +26,12 @@ int64_t value(const ConvProblem &problem, Field field);  // groups, channels ...
 
 // One clause of a row's `when`: the generator is compiled under it and the registry refuses a problem that breaks it.
 struct Condition {
-    enum class Relation { equal, at_least };
+    enum class Relation { equal, at_least, multiple_of };
     Field field = Field::n;
     Relation relation = Relation::equal;
     int64_t value = 0;
     bool holds(const ConvProblem &problem) const;
-    std::string text() const;  // "c >= 16"
+    std::string text() const;  // "c >= 16", "c in multiples of 4"
 };
 
 // A knob of the schedule that the row sets; 0 and absent mean "derived from the target and the problem".
@@ -40,7 +40,7 @@ struct KnobValue {
     int64_t value = 0;
 };
 
-// A generated function: Halide's argv calling convention. Arguments of kernels: see plan.cpp; of packers: packed_weights.cpp.
+// A generated function: Halide's argv calling convention. Arguments of kernels: see kernel_arguments.h; of packers: packed_weights.cpp.
 using KernelFunction = int (*)(void **argv);
 
 // Plain data; the strings live as long as the program (or, for kernels compiled in process, as long as their owner).
@@ -59,7 +59,7 @@ struct Variant {
     FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
     KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
-    // there; 0: those of a float.
+    // there; 0: those of an element.
     int output_alignment = 0;
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
@@ -90,10 +90,11 @@ public:
 
     // Null when there is none of that name.
     const Variant *find(std::string_view name) const;
-    // The first variant in order of preference that is built, that takes the problem, that the CPU runs and that was not tuned for
-    // another number of threads than `threads`, with which it will run (set_num_threads()); and that is `wanted`, where that is given.
-    // Never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator takes everything.
-    const Variant *select(const ConvProblem &problem, const Cpu &cpu, int threads,
+    // The first variant in order of preference that is built, that takes the problem, that the CPU or GPU runs and that was not tuned
+    // for another number of threads than `threads`, with which it will run (set_num_threads(); on a GPU it has none); and that is `wanted`, where
+    // that is given. On a CPU never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator
+    // takes everything.
+    const Variant *select(const ConvProblem &problem, const Processor &processor, int threads,
                           const std::function<bool(const Variant &)> &wanted = {}) const;
 
 private:

@@ -124,7 +124,7 @@ KernelSpec streaming_spec(const ConvProblem &p, Isa isa, Schedule set) {
 }
 
 void check(const ConvProblem &p, const Schedule &set = {}) {
-    for (Isa isa : all_isas) {
+    for (Isa isa : cpu_isas) {
         if (!Cpu::detect().runs(isa)) {
             static std::set<Isa> told;
             if (told.insert(isa).second) fmt::print("[SKIP] streaming kernels of {}: this CPU cannot run them\n", name(isa));

@@ -3,10 +3,10 @@
 //                             tuning record that do not compile, or no suitable LLVM for streaming stores, are no error of the build:
 //                             the object is empty, .built.json and a sentence on stderr carry the reason.
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
-//   runtime OBJECT            Halide's runtime, shared by all kernels.
+//   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
-#include "assemble.h"
 #include "build_module.h"
+#include "compile_object.h"
 #include "llc.h"
 
 #include <fmt/format.h>
@@ -47,15 +47,6 @@ void write(const fs::path &path, const std::string &text) {
     fs::rename(temporary, path);
 }
 
-void compile_object(const FunctionSpec &spec, const fs::path &object) {
-    const Halide::Module module = build_module(spec, kernel_target(spec.isa));
-    const bool streaming = spec.output_alignment > 0;
-    if (streaming || has_prefetches(module))
-        assemble(module, object.string(), streaming);
-    else
-        module.compile({{Halide::OutputFileType::object, object.string()}});
-}
-
 // The first line of an error message, without the name of the failing internal file.
 std::string first_line(std::string text) {
     for (char &ch : text)
@@ -76,7 +67,7 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
         alarm(child_seconds);
         std::string error;
         try {
-            compile_object(spec, object);
+            compile_object(spec, object.string());
         } catch (const std::exception &e) {
             error = e.what();
             if (error.empty()) error = "failed without a message";
@@ -106,7 +97,7 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
     if (spec.output_alignment > 0) error = why_no_llc();
     if (error.empty() && (spec.scheduler == "hand" || spec.scheduler == "reference")) {
         try {
-            compile_object(spec, object);
+            compile_object(spec, object.string());
         } catch (const LlcFailed &e) {
             error = e.what();
         }
@@ -126,12 +117,21 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
 void compile_packer(const std::string &spec_path, const fs::path &output) {
     const FunctionSpec spec = function_spec_from_json(read(spec_path));
     fs::create_directories(output);
-    compile_object(spec, output / (spec.name + ".o"));
+    compile_object(spec, (output / (spec.name + ".o")).string());
+}
+
+// The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
+Halide::Target runtime_target() {
+    return Halide::Target(std::string(halide_target(Isa::x64)))
+        .with_feature(Halide::Target::CUDA)
+        .with_feature(Halide::Target::CUDACapability80)
+        .with_feature(Halide::Target::OpenCL);
 }
 
 std::string quoted(const std::string &text) { return json(text).dump(); }
 
 void write_table(const fs::path &output, const std::vector<std::string> &spec_paths) {
+    constexpr const char *relations[] = {"equal", "at_least", "multiple_of"};
     std::string declarations, rows;
     std::set<std::string> packers;
     for (const std::string &path : spec_paths) {
@@ -139,14 +139,14 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         const json built = json::parse(read(fs::path(path).parent_path() / (spec.name + ".built.json")));
         const std::string error = built.at("error");
         if (error.empty()) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", spec.name);
-        const auto packer = packer_for(spec.filter_layout, spec.isa);
+        const auto packer = packer_for(spec.filter_layout, spec.isa, spec.dtype);
         if (packer && packers.insert(packer->name).second) declarations += fmt::format("extern \"C\" int {}_argv(void **);\n", packer->name);
         const FilterLayout &filter = spec.filter_layout;
         std::string knobs, when;
         for (const auto &[token, value] : spec.knobs) knobs += fmt::format("{{\"{}\", {}}}, ", token, value);
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
-                                c.relation == Condition::Relation::equal ? "equal" : "at_least", c.value);
+                                relations[int(c.relation)], c.value);
         rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
                             spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile,
@@ -165,7 +165,7 @@ int main(int argc, char **argv) try {
     } else if (verb == "packer" && argc == 4) {
         compile_packer(argv[2], argv[3]);
     } else if (verb == "runtime" && argc == 3) {
-        Halide::compile_standalone_runtime(std::string(argv[2]), Halide::Target(std::string(halide_target(Isa::x64))));
+        Halide::compile_standalone_runtime(std::string(argv[2]), runtime_target());
     } else if (verb == "table" && argc > 3) {
         write_table(argv[2], {argv + 3, argv + argc});
     } else {

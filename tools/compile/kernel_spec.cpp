@@ -56,22 +56,51 @@ std::vector<Condition> specialised_to(const ConvProblem &problem) {
     return when;
 }
 
-KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
-                     const std::optional<ConvProblem> &problem) {
+// The generators' parameter "dtype"; they leave it out for f32, which is its default.
+void set_dtype(FunctionSpec &spec, DType dtype) {
+    if (dtype == DType::f16) spec.generator_params["dtype"] = "float16";
+}
+
+KernelSpec begin_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const std::vector<Condition> &when) {
     KernelSpec spec;
     spec.op = op;
+    spec.dtype = dtype;
+    set_dtype(spec, dtype);
     spec.isa = isa;
     spec.scheduler = scheduler;
     spec.when = when;
+    spec.generator = name(op);
+    spec.filter_layout.kind = op == Operator::depthwise ? FilterLayout::Kind::as_given : FilterLayout::Kind::panels;
+    return spec;
+}
 
+// What follows from conditions and knobs.
+KernelSpec finish_spec(KernelSpec spec, const std::optional<ConvProblem> &problem) {
+    for (const Condition &c : spec.when)
+        if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
+            spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
+    if (problem) {
+        spec.generator_params["p"] = std::to_string(problem->p());
+        spec.generator_params["q"] = std::to_string(problem->q());
+    }
+
+    spec.name = fmt::format("{}_{}_{}_{}_{}", name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler);
+    for (const auto &[token, value] : spec.knobs) spec.name += fmt::format("_{}{}", token, value);
+    for (const Condition &c : spec.when)
+        if (c.relation == Condition::Relation::equal && !(problem && c.value == default_value(c.field)))
+            spec.name += fmt::format("_{}{}", token(c.field), c.value);
+    return spec;
+}
+
+KernelSpec make_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
+                     const std::optional<ConvProblem> &problem) {
+    KernelSpec spec = begin_spec(op, dtype, isa, scheduler, when);
     const bool tuned = scheduler == "tuned", hand = scheduler == "hand" || tuned;
     const Schedule full = tuned ? set : derive(set, op, isa, problem);
     Schedule named = set;  // whoever chose it, a result that is less exact has the algorithm in its kernel's name
     if (hand && is_winograd(full)) named.winograd = full.winograd;
     for (const Knob &knob : knobs)
         if (named.*knob.member) spec.knobs.emplace_back(knob.token, named.*knob.member);
-    spec.generator = name(op);
-    spec.filter_layout.kind = op == Operator::depthwise ? FilterLayout::Kind::as_given : FilterLayout::Kind::panels;
     if (hand) {
         spec.filter_layout.panel = panel(full, op);
         if (is_winograd(full)) {
@@ -93,20 +122,26 @@ KernelSpec make_spec(Operator op, Isa isa, const std::string &scheduler, const S
         // An autoscheduler's tiles of pixels are no larger than the image that it was told of.
         spec.when.push_back({Field::pixels, Condition::Relation::at_least, problem->p() * problem->q()});
     }
-    for (const Condition &c : spec.when)
-        if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
-            spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
-    if (problem) {
-        spec.generator_params["p"] = std::to_string(problem->p());
-        spec.generator_params["q"] = std::to_string(problem->q());
-    }
+    return finish_spec(std::move(spec), problem);
+}
 
-    spec.name = fmt::format("{}_{}_{}_{}_{}", name(op), name(spec.dtype), name(spec.layout), name(isa), scheduler);
-    for (const auto &[token, value] : spec.knobs) spec.name += fmt::format("_{}{}", token, value);
-    for (const Condition &c : spec.when)
-        if (c.relation == Condition::Relation::equal && !(problem && c.value == default_value(c.field)))
-            spec.name += fmt::format("_{}{}", token(c.field), c.value);
-    return spec;
+KernelSpec make_gpu_spec(Operator op, DType dtype, Isa isa, const GpuSchedule &set, const std::vector<Condition> &when,
+                         const std::optional<ConvProblem> &problem) {
+    KernelSpec spec = begin_spec(op, dtype, isa, "hand", when);
+    const GpuSchedule full = derive_gpu(set, op, problem);
+    for (const GpuKnob &knob : gpu_knobs) {
+        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+        spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
+    }
+    if (op != Operator::depthwise) {
+        spec.filter_layout.panel = block_channels(full);
+        spec.generator_params["panel"] = std::to_string(spec.filter_layout.panel);
+    }
+    if (!problem) {  // whole vectors, of which groups have none in general
+        if (full.c_vector > 1) spec.when.push_back({Field::c, Condition::Relation::multiple_of, full.c_vector});
+        if (full.k_tile > 1) spec.when.push_back({Field::k, Condition::Relation::multiple_of, full.k_tile});
+    }
+    return finish_spec(std::move(spec), problem);
 }
 
 // One row of the table, and what to say where it is wrong.
@@ -123,9 +158,9 @@ struct Row {
     }
 
     void only_known_keys() const {
-        const std::set<std::string> known = {"op", "isa", "scheduler", "suite", "knobs", "when"};
+        const std::set<std::string> known = {"op", "dtype", "isa", "scheduler", "suite", "knobs", "when"};
         for (const auto &[key, value] : row.items())
-            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, isa, scheduler, suite, knobs, when", key));
+            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, dtype, isa, scheduler, suite, knobs, when", key));
     }
 
     Operator op() const {
@@ -152,18 +187,41 @@ struct Row {
         return out;
     }
 
-    Schedule schedule() const {
-        Schedule out;
-        if (!row.contains("knobs")) return out;
-        if (!row["knobs"].is_object()) fail("field \"knobs\" is to be an object");
-        for (const auto &[key, value] : row["knobs"].items()) {
-            const auto knob = std::find_if(std::begin(sepal::knobs), std::end(sepal::knobs), [&](const Knob &k) { return k.name == key; });
-            if (knob == std::end(sepal::knobs)) fail(fmt::format("unknown knob \"{}\"", key));
-            if (!value.is_number_integer() || value < 1 || value > 65536) fail(fmt::format("knob \"{}\" is {}; allowed: 1 to 65536", key, value.dump()));
-            out.*(knob->member) = value.get<int>();
+    std::vector<DType> dtypes() const {
+        if (!row.contains("dtype")) return {DType::f32};
+        if (!row["dtype"].is_array() || row["dtype"].empty()) fail("field \"dtype\" is to be a list of " + dtype_names());
+        std::vector<DType> out;
+        for (const json &item : row["dtype"]) {
+            const auto dtype = item.is_string() ? dtype_from_name(item.get<std::string>()) : std::nullopt;
+            if (!dtype) fail(fmt::format("field \"dtype\" holds {}; allowed: {}", item.dump(), dtype_names()));
+            out.push_back(*dtype);
         }
         return out;
     }
+
+    std::vector<std::pair<DType, Isa>> targets() const {
+        std::vector<std::pair<DType, Isa>> out;
+        for (DType dtype : dtypes())
+            for (Isa isa : isas()) out.emplace_back(dtype, isa);
+        return out;
+    }
+
+    // The knobs that the row sets, of those in `known`.
+    template<typename S, typename KnownKnobs>
+    S read_knobs(const KnownKnobs &known) const {
+        S out;
+        if (!row.contains("knobs")) return out;
+        if (!row["knobs"].is_object()) fail("field \"knobs\" is to be an object");
+        for (const auto &[key, value] : row["knobs"].items()) {
+            const auto knob = std::find_if(std::begin(known), std::end(known), [&](const auto &k) { return k.name == key; });
+            if (knob == std::end(known)) fail(fmt::format("unknown knob \"{}\"", key));
+            if (!value.is_number_integer() || value < 1 || value > 65536) fail(fmt::format("knob \"{}\" is {}; allowed: 1 to 65536", key, value.dump()));
+            out.*(knob->member) = value.template get<int>();
+        }
+        return out;
+    }
+    Schedule schedule() const { return read_knobs<Schedule>(knobs); }
+    GpuSchedule gpu_schedule() const { return read_knobs<GpuSchedule>(gpu_knobs); }
 
     // Refuses knobs that the hand-written schedule cannot keep to; what the row leaves out is derived first.
     void check_knobs(Operator op, Isa isa, const std::string &scheduler, const std::optional<ConvProblem> &problem) const {
@@ -184,13 +242,13 @@ struct Row {
         for (const auto &[key, value] : row["when"].items()) {
             const auto field = field_from_name(key);
             if (!field) fail(fmt::format("unknown field \"{}\" in \"when\"", key));
-            if (value.is_number_integer()) {
-                out.push_back({*field, Condition::Relation::equal, value.get<int64_t>()});
-            } else if (value.is_string() && value.get<std::string>().rfind(">=", 0) == 0) {
-                out.push_back({*field, Condition::Relation::at_least, std::strtoll(value.get<std::string>().c_str() + 2, nullptr, 10)});
-            } else {
-                fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\"", key, value.dump()));
-            }
+            const std::string text = value.is_string() ? value.get<std::string>() : "";
+            const bool least = text.rfind(">=", 0) == 0, multiple = text.rfind("%", 0) == 0;
+            const int64_t number = value.is_number_integer() ? value.get<int64_t>() : std::strtoll(text.c_str() + (least ? 2 : multiple ? 1 : 0), nullptr, 10);
+            if (!(value.is_number_integer() || least || multiple) || (multiple && number < 1))
+                fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\" or \"% 4\"", key, value.dump()));
+            using Relation = Condition::Relation;
+            out.push_back({*field, least ? Relation::at_least : multiple ? Relation::multiple_of : Relation::equal, number});
         }
         return out;
     }
@@ -198,12 +256,20 @@ struct Row {
 
 }  // namespace
 
-KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when) {
-    return make_spec(op, isa, scheduler, set, when, std::nullopt);
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when, DType dtype) {
+    return make_spec(op, dtype, isa, scheduler, set, when, std::nullopt);
+}
+
+KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &set, const std::vector<Condition> &when) {
+    return make_gpu_spec(op, dtype, isa, set, when, std::nullopt);
+}
+
+KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &set) {
+    return make_gpu_spec(problem.op, problem.dtype, isa, set, specialised_to(problem), problem);
 }
 
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
-    return make_spec(problem.op, isa, scheduler, set, specialised_to(problem), problem);
+    return make_spec(problem.op, problem.dtype, isa, scheduler, set, specialised_to(problem), problem);
 }
 
 KernelSpec specialise(const TuningRecord &record) {
@@ -211,15 +277,18 @@ KernelSpec specialise(const TuningRecord &record) {
     std::vector<Condition> when = specialised_to(problem);
     const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
     when.push_back({size, Condition::Relation::equal, value(problem, size)});
-    KernelSpec spec = make_spec(problem.op, record.isa, "tuned", record.schedule, when, problem);
+    KernelSpec spec = make_spec(problem.op, problem.dtype, record.isa, "tuned", record.schedule, when, problem);
     spec.tuned_threads = record.threads;
     return spec;
 }
 
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
-    for (int i = int(cpu.best); i >= 0; i--) {
+    if (is_gpu(processor.best)) return specialise_on_gpu(problem, processor.best);
+    why_not = why_no_schedule(problem.dtype, processor.best);
+    if (!why_not.empty()) return std::nullopt;
+    for (int i = int(processor.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
         Schedule set;
@@ -263,18 +332,34 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         const bool tuned = scheduler == "tuned";
         if (tuned && !item.contains("suite")) row.fail("field \"suite\" is missing; a tuned row names the suite whose problems have records");
         if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
-        for (Isa isa : row.isas()) {
+        for (const auto &[dtype, isa] : row.targets()) {
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
+            if (is_gpu(isa)) {
+                if (scheduler != "hand") row.fail(fmt::format("field \"scheduler\" is \"{}\"; allowed for {}: hand", scheduler, name(isa)));
+                if (!item.contains("suite")) {
+                    add(row, any_shape_on_gpu(op, dtype, isa, row.gpu_schedule(), row.conditions()));
+                    continue;
+                }
+                for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
+                    if (problem.op != op || problem.dtype != dtype) continue;
+                    KernelSpec spec = specialise_on_gpu(problem, isa, row.gpu_schedule());
+                    spec.suite = row.text("suite");
+                    add(row, spec);
+                }
+                continue;
+            }
+            if (const std::string why = why_no_schedule(dtype, isa); !why.empty() && scheduler != "reference")
+                row.fail(fmt::format("field \"dtype\" holds \"{}\" with scheduler \"{}\", but {}", name(dtype), scheduler, why));
             if (!item.contains("suite")) {
                 if (is_streaming(row.schedule()))
                     row.fail("knob \"streaming\" is 2; allowed without \"suite\": 1, since an output of any size may stay in the caches");
                 row.check_knobs(op, isa, scheduler, std::nullopt);
-                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions()));
+                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions(), dtype));
                 continue;
             }
             if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                if (problem.op != op) continue;
+                if (problem.op != op || problem.dtype != dtype) continue;
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
                 if ((tuned && !record) || row.passes_over(problem, isa)) continue;
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);
@@ -287,11 +372,12 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
     return specs;
 }
 
-std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa) {
+std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DType dtype) {
     FunctionSpec packer;
-    packer.isa = isa;
+    packer.isa = is_gpu(isa) ? Isa::x64 : isa;  // filters are packed on the CPU, once
     packer.scheduler = "hand";
-    const std::string prefix = fmt::format("pack_f32_{}_", name(isa));
+    set_dtype(packer, dtype);
+    const std::string prefix = fmt::format("pack_{}_{}_", name(dtype), name(packer.isa));
     switch (layout.kind) {
     case FilterLayout::Kind::as_given: return std::nullopt;
     case FilterLayout::Kind::panels:
@@ -310,7 +396,7 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa) {
 std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
     std::map<std::string, FunctionSpec> packers;
     for (const KernelSpec &kernel : kernels)
-        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa)) packers.emplace(packer->name, *packer);
+        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) packers.emplace(packer->name, *packer);
     std::vector<FunctionSpec> all;
     for (const auto &[name, packer] : packers) all.push_back(packer);
     return all;
@@ -345,7 +431,7 @@ FunctionSpec function_spec_from_json(const std::string &text) {
 std::string to_json(const KernelSpec &spec) {
     json when = json::array(), knob_list = json::array();
     for (const Condition &c : spec.when)
-        when.push_back({{"field", name(c.field)}, {"at_least", c.relation == Condition::Relation::at_least}, {"value", c.value}});
+        when.push_back({{"field", name(c.field)}, {"relation", int(c.relation)}, {"value", c.value}});
     for (const auto &[token, value] : spec.knobs) knob_list.push_back({{"knob", token}, {"value", value}});
     json j = function_json(spec);
     j.update({{"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)}, {"suite", spec.suite},
@@ -366,7 +452,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
     for (const json &k : j.at("knobs")) spec.knobs.emplace_back(k.at("knob").get<std::string>(), k.at("value").get<int64_t>());
     for (const json &c : j.at("when"))
         spec.when.push_back({field_from_name(c.at("field").get<std::string>()).value(),
-                             c.at("at_least").get<bool>() ? Condition::Relation::at_least : Condition::Relation::equal,
+                             Condition::Relation(c.at("relation").get<int>()),
                              c.at("value").get<int64_t>()});
     const json &layout = j.at("filter_layout");
     spec.filter_layout = {FilterLayout::Kind(layout.at("kind").get<int>()), layout.at("panel"), layout.at("tile")};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/registry.h"
+#include "schedules/gpu/gpu_schedule.h"
 #include "schedules/schedule.h"
 #include "tools/tuning/record.h"
 
@@ -40,27 +41,33 @@ struct KernelSpec : FunctionSpec {
 
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
 // channels (depthwise, depsep), a tile of pixels (pointwise).
-KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when);
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when,
+                     DType dtype = DType::f32);
 
 // A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
 // number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
+
+// The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
+// and multiplier = 1 for a depthwise half.
+KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &knobs, const std::vector<Condition> &when);
+KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {});
 
 // The scheduler "tuned": the schedule of "hand" with the record's knobs as they are, complete, nothing derived; and since they were
 // measured on exactly this problem, the kernel takes its batch size (its number of pixels) only. They are valid, as in every ok record
 // that was read.
 KernelSpec specialise(const TuningRecord &record);
 
-// A kernel for the problem by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill:
+// A kernel for the problem by the hand-written schedule, for a GPU, or for the best ISA of the CPU whose vectors and tiles the problem can fill:
 // "tuned", with the knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record();
 // `machine`: whose records come first), else "hand", with streaming stores where they pay and `streaming` says that they can be compiled.
 // Empty, with the reasons in `why_not`, when there is none.
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records = {}, int threads = 1,
                                          const MachineFingerprint &machine = {}, bool streaming = false);
 
-// The kernels of a table, in its order, for those of its ISAs that are in `isas`; a kernel that two rows ask for is made
-// once. Throws BadInput naming the file, the row and the field.
+// The kernels of a table, in its order, for those of its ISAs that are in `isas` and the types of its field "dtype", which is ["f32"] where
+// it is left out; a kernel that two rows ask for is made once. Throws BadInput naming the file, the row and the field.
 //
 // A row whose scheduler is "tuned" names a suite and makes a kernel for each of its problems and ISAs that `records` has a record of
 // one thread for, and none for the others. The best record counts whatever machine it is from (best_record() without a machine: times
@@ -68,9 +75,9 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
                                      const std::vector<TuningRecord> &records = {});
 
-// The function that packs filters into a layout for the variants of an ISA (generators/pack_generator.cpp): pack_f32_<isa>_panels or
-// pack_f32_<isa>_winograd<tile>, for any shape and panel. Empty for a layout that is as given.
-std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa);
+// The function that packs filters into a layout for the variants of an ISA and type (generators/pack_generator.cpp):
+// pack_<dtype>_<isa>_panels or pack_<dtype>_<isa>_winograd<tile>, for any shape and panel. Empty for a layout that is as given.
+std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DType dtype);
 // Those that the kernels need, each once.
 std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels);
 

@@ -209,8 +209,8 @@ TuningRecord tuning_record_from_json(const std::string &line, const std::string 
                                        "machine_fma_gflops", "halide", "commit", "seed", "trial", "proposed_by"});
     TuningRecord r;
     r.problem = read_problem(fields.at("problem"), where);
-    const auto isa = isa_from_name(fields.text("isa"));
-    if (!isa) fields.fail_at("isa", isa_names());
+    const auto isa = cpu_isa_from_name(fields.text("isa"));
+    if (!isa) fields.fail_at("isa", cpu_isa_names());
     r.isa = *isa;
     r.threads = int(fields.integer("threads", 1, most_threads));
     r.schedule = read_knobs(fields.at("knobs"), where, r.problem, r.isa);

@@ -62,8 +62,8 @@ TrialRequest trial_request_from_json(const std::string &text) {
     return parse(text, [](const Json &j) {
         TrialRequest r;
         r.problem = parse_problem_set(Json{{"problems", {j.at("problem")}}}.dump(), label).problems.front();
-        const auto isa = isa_from_name(j.at("isa").get<std::string>());
-        if (!isa) throw BadInput(std::string(label) + ": field \"isa\" is " + j.at("isa").dump() + "; allowed: " + isa_names());
+        const auto isa = cpu_isa_from_name(j.at("isa").get<std::string>());
+        if (!isa) throw BadInput(std::string(label) + ": field \"isa\" is " + j.at("isa").dump() + "; allowed: " + cpu_isa_names());
         r.isa = *isa;
         r.threads = j.at("threads").get<int>();
         for (const Json &s : j.at("schedules")) r.schedules.push_back(schedule_from(s));

@@ -1,0 +1,36 @@
+// The arguments of kernels, whatever they run on.
+#pragma once
+
+#include "kernel_call.h"
+#include "packed_weights.h"
+
+#include <array>
+#include <deque>
+#include <vector>
+
+namespace sepal {
+
+// What a kernel gets for a problem, but for where the tensors are. In this order (extents innermost first; generators/conv_generator.h
+// declares the same):
+//   conv2d     input (c, g, w, h, n), filter (panel, c, s, r, panels, g), bias (k, g),               geometry, activation, output (k, g, q, p, n)
+//              by Winograd's algorithm: filter (panel, c, n, n, panels), see FilterLayout
+//   depthwise  input (c, w, h, n),    filter (k, s, r),  bias (k),                  geometry, multiplier, activation, output (k, q, p, n)
+//   pointwise  input (c, pixels),     filter (panel, c, panels), bias (k),                                activation, output (k, pixels)
+//   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
+//                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
+// where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Input, filters and output are of the problem's
+// type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels.
+struct KernelArguments {
+    KernelArguments(const ConvProblem &problem, const Variant &variant);
+
+    DType dtype;                          // of input and output
+    std::vector<int64_t> input, output;   // extents
+    std::vector<PackedTensor> constants;  // filters and biases
+    std::vector<int32_t> scalars;
+
+    // The argument vector for tensors that are described so. Kernels do not write to the descriptors of constants (no bounds query is made:
+    // every tensor is somewhere), so threads may share them.
+    std::array<void *, 16> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
+};
+
+}  // namespace sepal

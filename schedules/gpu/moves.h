@@ -1,0 +1,43 @@
+// Moves that the schedules for GPUs share.
+#pragma once
+
+#include "generators/conv_stages.h"
+#include "gpu_schedule.h"
+
+#include <vector>
+
+namespace sepal {
+
+// Cuts the pixels and channels of `stage`, a Func of stages' dimensions (k, [g,] x [, y, n]), into those of a thread, all unrolled, and gives the
+// rest to the threads of a block: k_threads x q_threads x p_threads.
+struct ThreadLoops {
+    Halide::Var vector{"vector"}, k_unrolled{"k_unrolled"}, q_unrolled{"q_unrolled"}, p_unrolled{"p_unrolled"};
+    Halide::Var k_thread{"k_thread"}, q_thread{"q_thread"}, p_thread{"p_thread"};
+};
+
+// Pixels of a block in a row, and its rows.
+inline int block_columns(const GpuSchedule &s) { return s.q_tile * s.q_threads; }
+inline int block_rows(const GpuSchedule &s) { return s.p_tile * s.p_threads; }
+
+// Cuts the output into blocks; returns the innermost loop over them, inside of which the stages of a block are computed.
+Halide::Var tile_blocks(ConvStages &stages, const ThreadLoops &loops, const GpuSchedule &knobs);
+
+// Sums in the registers of the block's threads, at `block` of the output. The filter goes through shared memory, c_block channels of a tap at a
+// time. Returns the loop of stages.acc in which they are there, for what it is multiplied with.
+Halide::RVar accumulate_in_registers(ConvStages &stages, const ThreadLoops &loops, const Halide::Var &block, const GpuSchedule &knobs);
+
+// A dimension of what is computed in shared memory, and how much of it a block has.
+struct Extent {
+    Halide::Var dimension;
+    int extent;
+};
+
+// Computes a Func at `at` into shared memory, `vector` neighbours of its innermost dimension at a time, shared out to the threads of the block.
+// `extents`: of its arguments, from the innermost on, all that are not 1 there. Returns the innermost loop over threads.
+Halide::Var share_out(Halide::Func staged, const Halide::LoopLevel &at, const std::vector<Extent> &extents, int vector, const GpuSchedule &knobs);
+
+// Keeps a tile of `channels` x `pixels` x `rows` sums of stages.depthwise in a thread's registers at `at`; where the filter's taps are known they are
+// unrolled, and every input value that several of them read is loaded once.
+void accumulate_taps_in_registers(ConvStages &stages, const Halide::LoopLevel &at, int channels, int pixels, int rows);
+
+}  // namespace sepal
