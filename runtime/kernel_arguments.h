@@ -23,6 +23,8 @@ namespace sepal {
 struct KernelArguments {
     KernelArguments(const ConvProblem &problem, const Variant &variant);
 
+    static constexpr size_t max_arguments = 24;
+
     DType dtype;                          // of input and output
     std::vector<int64_t> input, output;   // extents
     std::vector<PackedTensor> constants;  // filters and biases
@@ -30,7 +32,7 @@ struct KernelArguments {
 
     // The argument vector for tensors that are described so. Kernels do not write to the descriptors of constants (no bounds query is made:
     // every tensor is somewhere), so threads may share them.
-    std::array<void *, 16> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
+    std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
 };
 
 }  // namespace sepal
