@@ -365,7 +365,8 @@ TEST_CASE("f16 is computed with one rounding, alone and in pairs", "[emulator]")
          {"max.f16 %ho, %ha, %hb;", [=](Word a, Word b, Word) { return one(a, b, most); }},
          {"neg.f16 %ho, %ha;", [=](Word a, Word b, Word) { return one(a, b, [](double x, double) { return -x; }); }},
          {"abs.f16 %ho, %ha;", [=](Word a, Word b, Word) { return one(a, b, [](double x, double) { return std::fabs(x); }); }},
-         {"fma.rn.f16 %ho, %ha, %hb, %hc;", fused}},
+         {"fma.rn.f16 %ho, %ha, %hb, %hc;", fused},
+         {"fma.rn.relu.f16 %ho, %ha, %hb, %hc;", [=](Word a, Word b, Word c) { const Word r = fused(a, b, c); return r & 0x8000 && !is_nan_half(r) ? 0 : r; }}},
         same_half);
     run(some_halves(),
         {{"add.rn.f16x2 %ro, %ra, %rb;", [=](Word a, Word b, Word) { return both(a, b, plus); }},
@@ -374,6 +375,8 @@ TEST_CASE("f16 is computed with one rounding, alone and in pairs", "[emulator]")
          {"min.f16x2 %ro, %ra, %rb;", [=](Word a, Word b, Word) { return both(a, b, least); }},
          {"max.f16x2 %ro, %ra, %rb;", [=](Word a, Word b, Word) { return both(a, b, most); }},
          {"neg.f16x2 %ro, %ra;", [=](Word a, Word b, Word) { return both(a, b, [](double x, double) { return -x; }); }},
+         {"abs.f16x2 %ro, %ra;", [=](Word a, Word b, Word) { return both(a, b, [](double x, double) { return std::fabs(x); }); }},
+         {"max.NaN.f16x2 %ro, %ra, %rb;", [=](Word a, Word b, Word) { return both(a, b, [=](double x, double y) { return x != x || y != y ? std::nan("") : most(x, y); }); }},
          {"fma.rn.f16x2 %ro, %ra, %rb, %rc;", [=](Word a, Word b, Word c) { return fused(a, b, c) | fused(a >> 16, b >> 16, c >> 16) << 16; }},
          {"setp.lt.f16 %pa, %ha, %hb; @%pa fma.rn.f16x2 %ro, %ra, %rb, %rc;",
           [=](Word a, Word b, Word c) { return half(a & 0xffff) < half(b & 0xffff) ? fused(a, b, c) | fused(a >> 16, b >> 16, c >> 16) << 16 : 0; }}},
@@ -403,6 +406,7 @@ TEST_CASE("conversions round and saturate as they say", "[emulator]") {
               const Word w = nearest_half(f32(a));
               return std::fabs(half(w)) > std::fabs(f32(a)) ? w - 1 : w;
           }},
+         {"cvt.rn.relu.f16.f32 %ho, %ra;", [](Word a, Word, Word) { return f32(a) <= 0 ? 0 : nearest_half(f32(a)); }},
          // Down is towards zero for positive numbers, and one further where that has cut off something of a negative one.
          {"cvt.rm.f16.f32 %ho, %ra;", [](Word a, Word, Word) { return half_below(f32(a)); }},
          {"cvt.rp.f16.f32 %ho, %ra;", [](Word a, Word, Word) { return half_below(-f32(a)) ^ 0x8000; }}},

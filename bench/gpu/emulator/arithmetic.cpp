@@ -81,9 +81,7 @@ struct Min {
     template<typename T>
     T operator()(T a, T b) const {
         if constexpr (std::is_floating_point_v<T>) {
-            if (a != a) return b;
-            if (a == b) return std::signbit(a) ? a : b;
-            return b < a ? b : a;
+            return a != a || b < a || (a == b && !std::signbit(a)) ? b : a;
         } else {
             return b < a ? b : a;
         }
@@ -93,9 +91,7 @@ struct Max {
     template<typename T>
     T operator()(T a, T b) const {
         if constexpr (std::is_floating_point_v<T>) {
-            if (a != a) return b;
-            if (a == b) return std::signbit(a) ? b : a;
-            return b > a ? b : a;
+            return a != a || b > a || (a == b && std::signbit(a)) ? b : a;
         } else {
             return b > a ? b : a;
         }
@@ -245,12 +241,12 @@ struct OfHalf2 {
         return {OfHalf<F>()(v.low...), OfHalf<F>()(v.high...)};
     }
 };
-template<bool saturate>
+// relu: what is negative becomes zero.
+template<bool relu>
 struct FmaHalf {
     Half operator()(Half a, Half b, Half c) const {
-        double r = static_cast<double>(float_of_half(a.bits)) * float_of_half(b.bits) + float_of_half(c.bits);
-        if (saturate) r = r > 0 ? std::min(r, 1.) : 0;
-        return {half_of_double(r)};
+        const uint16_t r = half_of_fma(float_of_half(a.bits), float_of_half(b.bits), float_of_half(c.bits));
+        return {relu && r & 0x8000 ? uint16_t{0} : r};
     }
     Half2 operator()(Half2 a, Half2 b, Half2 c) const { return {(*this)(a.low, b.low, c.low), (*this)(a.high, b.high, c.high)}; }
 };
@@ -515,6 +511,25 @@ void pack(Warp &w, const Step &s, uint32_t active) {
     });
 }
 
+void unpack_two(Warp &w, const Step &s, uint32_t active) {  // 64 bits
+    const uint64_t *a = w.at<uint64_t>(s.a);
+    uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) {
+        const uint64_t v = a[l];
+        low[l] = static_cast<uint32_t>(v), high[l] = static_cast<uint32_t>(v >> 32);
+    });
+}
+void pack_two(Warp &w, const Step &s, uint32_t active) {
+    uint64_t *d = w.at<uint64_t>(s.d);
+    const uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) { d[l] = low[l] | static_cast<uint64_t>(high[l]) << 32; });
+}
+void pack_halves(Warp &w, const Step &s, uint32_t active) {
+    uint32_t *d = w.at<uint32_t>(s.d);
+    const uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) { d[l] = (low[l] & 0xffff) | high[l] << 16; });
+}
+
 void decode_move(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     s.kind = InstructionClass::move;
     const Type t = op.need_type();
@@ -539,6 +554,9 @@ void decode_move(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         if (into) s.a = d.source(from, bits);
         else s.d = d.destination(to, bits);
         s.run = bits == 32 ? (into ? unpack<32> : pack<32>) : bits == 64 ? (into ? unpack<64> : pack<64>) : into ? unpack<128> : pack<128>;
+        // The usual ones.
+        if (bits == 64 && count == 2) s.run = !into ? pack_two : s.list[0] < 0 || s.list[1] < 0 ? unpack<64> : unpack_two;
+        if (bits == 32 && count == 2 && !into) s.run = pack_halves;
         return;
     }
     s.a = d.source(from, bits), s.d = d.destination(to, bits);
@@ -631,7 +649,7 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     // The modifiers that several have. Approximations are as exact as can be.
     Modifiers m;
     m.flush = op.take("ftz"), m.saturate = op.take("sat");
-    const bool nan = op.take("NaN");
+    const bool nan = op.take("NaN"), relu = name == "fma" && op.take("relu");
     const bool approximate = op.take_one_of({"approx", "full"}) >= 0, nearest = op.take("rn");
     const int funnel = name == "shf" ? op.take_one_of({"l", "r"}) : -1, clamp = name == "shf" ? op.take_one_of({"clamp", "wrap"}) : -1;
     const bool product = name == "mul" || name == "mad";
@@ -662,8 +680,9 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     else if (name == "copysign" && real) s.run = of_float<CopySign, Two>(t, m);
     else if (name == "fma" || name == "mad") {
         sources = 3;
-        if (t == Type::f16) s.run = m.saturate ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
-        else if (t == Type::f16x2) s.run = m.saturate ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        if (t == Type::f16 && !m.saturate && !m.flush) s.run = relu ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
+        else if (t == Type::f16x2 && !m.saturate && !m.flush) s.run = relu ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        else if (relu) throw Unknown("relu of another type than f16");
         else if (t == Type::f64) s.run = Three<double, Fma>::run;
         else if (t == Type::f32) s.run = m.flush || m.saturate ? modified<Fma, Three>(m) : static_cast<Run>(fast_fma_f32);
         if (!nearest) s.run = nullptr;

@@ -47,20 +47,16 @@ void CheckedAccess::is_pending(const Mark &) const {
                                                       "(cp.async.wait_group or wait_all)", address));
 }
 
-void CheckedAccess::write(Cell *cells, size_t bytes, const uint8_t *before, const uint8_t *after) const {
-    const size_t size = size_t{1} << shift;
-    for (size_t n = 0; n < bytes >> shift; ++n) {
-        Cell &c = cells[n];
-        if (!fresh(c.write) && c.write.kind == Mark::pending) is_pending(c.write);
-        if (unordered(c.read)) race(c.read, "writes", "read");
-        if (unordered(c.write)) {
-            if (c.write.kind == Mark::atomic || std::memcmp(before + n * size, after + n * size, size) != 0)
-                race(c.write, "writes", c.write.kind == Mark::atomic ? "wrote in an atomic operation" : "wrote with another value");
-            note(c.write);
-        } else {
-            c.write = {warp.launch->time, thread(), c.write.other_blocks, Mark::plain};
-        }
+void CheckedAccess::write_unsettled(Cell &c, const uint8_t *before, const uint8_t *after) const {
+    if (!fresh(c.write) && c.write.kind == Mark::pending) is_pending(c.write);
+    if (unordered(c.read)) race(c.read, "writes", "read");
+    if (!unordered(c.write)) {
+        c.write = {warp.launch->time, thread(), c.write.other_blocks, Mark::plain};
+        return;
     }
+    if (c.write.kind == Mark::atomic) race(c.write, "writes", "wrote in an atomic operation");
+    if (std::memcmp(before, after, size_t{1} << shift) != 0) race(c.write, "writes", "wrote with another value");
+    note(c.write);
 }
 
 void CheckedAccess::atomic(Cell *cells, size_t bytes) const {
