@@ -389,6 +389,10 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DTyp
         packer.generator = "pack_winograd";
         packer.generator_params["winograd"] = std::to_string(layout.tile);
         break;
+    case FilterLayout::Kind::lanes:
+        packer.name = prefix + "lanes";
+        packer.generator = "pack_lanes";
+        break;
     }
     return packer;
 }
