@@ -40,8 +40,8 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, 20> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
-    std::array<void *, 20> argv = {};
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
+    std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
     for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);

@@ -23,6 +23,8 @@ namespace sepal {
 struct KernelArguments {
     KernelArguments(const ConvProblem &problem, const Variant &variant);
 
+    static constexpr size_t max_arguments = 24;
+
     ArgumentView input, output;
     std::vector<PackedTensor> constants;       // filters and biases
     std::vector<ArgumentView> constant_views;  // of them
@@ -30,7 +32,7 @@ struct KernelArguments {
 
     // The argument vector for tensors that are described so. Kernels do not write to the descriptors of constants (no bounds query is made:
     // every tensor is somewhere), so threads may share them.
-    std::array<void *, 20> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
+    std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
 };
 
 }  // namespace sepal
