@@ -68,6 +68,8 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
         std::string error;
         try {
             compile_object(spec, object.string());
+        } catch (const Halide::Error &e) {
+            error = e.what();
         } catch (const std::exception &e) {
             error = e.what();
             if (error.empty()) error = "failed without a message";
