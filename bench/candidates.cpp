@@ -39,6 +39,8 @@ std::vector<const Variant *> choose_variants(const ConvProblem &problem, const R
         if (!is_hand(*v) && problem.n > 1) continue;
         if (!is_hand(*v) || is_specialised(*v) || v == any_shape) chosen.push_back(v);
     }
+    // Of a type that has no such schedule.
+    if (const Variant *reference = chosen.empty() ? registry.select(problem, cpu, threads) : nullptr) chosen.push_back(reference);
     return chosen;
 }
 

@@ -37,7 +37,7 @@ const Variant *first_hand(const ConvProblem &problem, const Registry &registry, 
 // The variants of the registry to be compared on a problem, in order of preference. With `wanted`: all that take the problem and
 // whose name it accepts. With an empty one: of those that take it, the hand-written ones that are specialised to it, the first
 // hand-written any-shape one and, on a batch of 1, every autoscheduled one, of the best ISA that the CPU runs and the table has;
-// never the reference, and none that was tuned for another number of threads.
+// the reference where there is nothing else only, and none that was tuned for another number of threads.
 // Unbuilt ones are among them, so that they show up with their error.
 std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads,
                                              const std::function<bool(const std::string &name)> &wanted);

@@ -10,7 +10,7 @@
 
 namespace sepal {
 
-Status Executable::run(const float *input, float *output) const {
+Status Executable::run(const void *input, void *output) const {
     if (!second) return first->run(input, output);
     const Status status = first->run(input, middle->data());
     return status.ok() ? second->run(middle->data(), output) : status;
@@ -20,6 +20,7 @@ namespace {
 
 std::string why_not(const Candidate &c, const Cpu &cpu) {
     if (!c.unavailable.empty()) return c.unavailable;
+    if (c.peer && c.problem.dtype != DType::f32) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
     for (const auto &[variant, problem] : parts) {
@@ -37,7 +38,7 @@ std::unique_ptr<Plan> pack_and_plan(PackedFilters &packed, const ConvProblem &pr
     return made ? Plan::create(problem, variant, std::move(made), status) : nullptr;
 }
 
-Status bind(Entry &entry, const Tensors &tensors, AlignedFloats &middle) {
+Status bind(Entry &entry, const Tensors &tensors, AlignedArray &middle) {
     Status status;
     Executable &e = entry.executable;
     const Candidate &c = *entry.candidate;
@@ -58,9 +59,9 @@ Status bind(Entry &entry, const Tensors &tensors, AlignedFloats &middle) {
 }
 
 // Runs and checks; a trial of the time comes with it.
-void check(Entry &e, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &output) {
+void check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedArray &output) {
     // An element that is not written stays NaN and fails the check.
-    std::fill_n(output.data(), output.size(), std::numeric_limits<float>::quiet_NaN());
+    output.fill(std::numeric_limits<float>::quiet_NaN());
     const double start = now();
     const Status status = e.executable.run(input.data(), output.data());
     e.run_seconds = now() - start;
@@ -76,7 +77,7 @@ void check(Entry &e, const Tensors &tensors, const AlignedFloats &input, Aligned
     if (result.passed) e.check = "passed";
 }
 
-void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedFloats &output) {
+void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
     const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
     e.prepared = result.prepared;
     e.relative_error = result.relative_error;
@@ -112,7 +113,7 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
     }
 }
 
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &middle, AlignedFloats &output,
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
                const std::function<void(const std::string &)> &tell) {
     std::optional<PeerFiles> files;
     std::string no_files;
@@ -141,7 +142,7 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
     }
 }
 
-std::optional<double> time_runs(Entry &e, int64_t batch, bool warm_up, const AlignedFloats &input, AlignedFloats &output) {
+std::optional<double> time_runs(Entry &e, int64_t batch, bool warm_up, const AlignedArray &input, AlignedArray &output) {
     if (e.candidate->peer) {
         std::string why;
         const std::optional<double> seconds = e.candidate->peer->seconds(batch, warm_up, why);

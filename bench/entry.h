@@ -18,9 +18,9 @@ namespace sepal {
 // A kernel of Sepal's, or the unfused pair, bound to its filters.
 struct Executable {
     std::unique_ptr<Plan> first, second;
-    AlignedFloats *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
+    AlignedArray *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
 
-    Status run(const float *input, float *output) const;
+    Status run(const void *input, void *output) const;
 };
 
 struct Entry {
@@ -46,11 +46,11 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
 
 // Makes every kernel and peer ready that can be, runs it once and checks what it computed. `middle` holds what an unfused pair needs.
 // `tell` is told what is under way.
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedFloats &input, AlignedFloats &middle, AlignedFloats &output,
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
                const std::function<void(const std::string &what)> &tell);
 
 // Mean seconds of `batch` runs in a row. Nothing when a run reports an error, which fails the entry, or when a peer does, which skips
 // it. warm_up is for a peer: at least one untimed run before.
-std::optional<double> time_runs(Entry &entry, int64_t batch, bool warm_up, const AlignedFloats &input, AlignedFloats &output);
+std::optional<double> time_runs(Entry &entry, int64_t batch, bool warm_up, const AlignedArray &input, AlignedArray &output);
 
 }  // namespace sepal

@@ -52,8 +52,8 @@ Evictor::Evictor(int64_t sweep_bytes, int threads) {
     }
 }
 
-void Evictor::add(const AlignedFloats &tensor) {
-    if (tensor.size() > 0) tensors_.push_back(&tensor);
+void Evictor::add(const AlignedBytes &tensor) {
+    if (tensor.bytes() > 0) tensors_.push_back(&tensor);
 }
 
 // Two means, because a kernel also reads memory whose address only its plan knows (packed filters):
@@ -64,10 +64,10 @@ void Evictor::add(const AlignedFloats &tensor) {
 void Evictor::evict() {
     int64_t swept = 0, flushed = 0;
     for (const AlignedFloats &s : sweep_) swept += s.bytes();
-    for (const AlignedFloats *t : tensors_) flushed += t->bytes();
+    for (const AlignedBytes *t : tensors_) flushed += t->bytes();
     if (flushed <= swept) {
-        for (const AlignedFloats *t : tensors_) {
-            const char *p = reinterpret_cast<const char *>(t->data());
+        for (const AlignedBytes *t : tensors_) {
+            const char *p = static_cast<const char *>(t->data());
             flush(p, p + t->bytes());
         }
         _mm_mfence();

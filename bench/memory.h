@@ -17,12 +17,12 @@ public:
     // sweep_bytes: at least twice all last-level cache that the threads reach, for each of `threads` threads its share.
     Evictor(int64_t sweep_bytes, int threads);
     // Tensors that are flushed by address; not owned. Null and empty ones are ignored.
-    void add(const AlignedFloats &tensor);
+    void add(const AlignedBytes &tensor);
     void evict();
 
 private:
     std::vector<AlignedFloats> sweep_;  // one for each thread
-    std::vector<const AlignedFloats *> tensors_;
+    std::vector<const AlignedBytes *> tensors_;
 };
 
 }  // namespace sepal

@@ -11,15 +11,15 @@ double peer_memory(const ConvProblem &p) {
     return sizeof(float) * (tensors + filters) + library;
 }
 
-PeerCheck check_peer(Peer &peer, const Tensors &tensors, const PeerFiles &files, AlignedFloats &output) {
+PeerCheck check_peer(Peer &peer, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
     PeerCheck result;
     const auto skip = [&](const std::string &why) {
         result.check = "skipped: " + why;
         return result;
     };
     // An element that is not written stays NaN and fails the check.
-    std::fill_n(output.data(), output.size(), std::numeric_limits<float>::quiet_NaN());
-    result.prepared = peer.prepare(tensors.problem, files, output.data());
+    output.fill(std::numeric_limits<float>::quiet_NaN());
+    result.prepared = peer.prepare(tensors.problem, files, static_cast<float *>(output.data()));
     if (!result.prepared.why_not.empty()) return skip(result.prepared.why_not);
     const double max_macs = 2.5e8;  // of the comparison: it is made for each of many peers
     const CheckResult compared = check_output(tensors, output.data(), max_macs, result.prepared.winograd ? winograd_tolerance : 0);

@@ -29,7 +29,7 @@ int64_t choose_batch(const Run &run) {
     }
 }
 
-void measure_candidate(Entry &e, bool stays_in_cache, Evictor &evictor, const AlignedFloats &input, AlignedFloats &output) {
+void measure_candidate(Entry &e, bool stays_in_cache, Evictor &evictor, const AlignedArray &input, AlignedArray &output) {
     const bool slow = e.run_seconds > slow_seconds;
     if (e.candidate->peer) {
         if (const auto t = time_runs(e, e.batch, !slow || stays_in_cache, input, output)) e.warm.push_back(*t);
@@ -148,8 +148,8 @@ std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSample
 
 double memory_needed(const ConvProblem &p, const Machine &machine) {
     const double filters = double(p.filter_elements() + p.pointwise_filter_elements());
-    const double tensors = 2 * (double(p.input_elements()) + double(p.output_elements())) + double(p.mid_elements()) + 4 * filters;
-    return float_bytes * tensors + double(sweep_bytes(machine, int(allowed_cpus().size())));
+    const double ends = double(p.input_elements()) + double(p.output_elements());  // held as f32 and as kernels take them
+    return float_bytes * (ends + 4 * filters) + double(size_in_bytes(p.dtype)) * (ends + double(p.mid_elements())) + double(sweep_bytes(machine, int(allowed_cpus().size())));
 }
 
 double estimate_seconds(const ConvProblem &p, int candidates, const Machine &machine, const RunnerOptions &options) {
@@ -180,10 +180,10 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     tell("filling tensors", 0);
     std::optional<Tensors> tensors = make_exact_tensors(problem, data_seed);
     std::vector<float>().swap(tensors->output);  // kernels write to `output`
-    AlignedFloats input(problem.input_elements()), output(problem.output_elements()), middle;
-    std::copy(tensors->input.begin(), tensors->input.end(), input.data());
+    const AlignedArray input(problem.dtype, tensors->input);
+    AlignedArray output(problem.dtype, problem.output_elements()), middle;
     const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
-    if (unfused != entries.end()) middle = AlignedFloats(problem.mid_elements());
+    if (unfused != entries.end()) middle = AlignedArray(problem.dtype, problem.mid_elements());
 
     check_all(entries, *tensors, input, middle, output, [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
@@ -205,7 +205,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     const int64_t copy_batch = choose_batch([&](int64_t batch) { return std::optional<double>(copy.seconds(batch)); });
     const int sweepers = options.threads == 1 ? 1 : int(allowed_cpus().size());
     Evictor evictor(sweep_bytes(machine, sweepers), sweepers);
-    for (const AlignedFloats *tensor : std::initializer_list<const AlignedFloats *>{&input, &output, &middle, &copy.source(), &copy.destination()})
+    for (const AlignedBytes *tensor : std::initializer_list<const AlignedBytes *>{&input, &output, &middle, &copy.source(), &copy.destination()})
         evictor.add(*tensor);
     const bool stays_in_cache = problem.bytes() < double(last_level_capacity(machine));
 

@@ -1,24 +1,44 @@
 #include "aligned.h"
 
+#include "half.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 namespace sepal {
 
-AlignedFloats::AlignedFloats(int64_t elements) : elements_(elements) {
-    const bool huge_pages = bytes() >= huge_page_threshold;
+AlignedBytes::AlignedBytes(int64_t bytes) : bytes_(bytes) {
+    const bool huge_pages = bytes >= huge_page_threshold;
     const size_t alignment = huge_pages ? size_t(2) << 20 : 64;
-    const size_t allocated = (size_t(std::max<int64_t>(elements, 1)) * sizeof(float) + alignment - 1) / alignment * alignment;
-    data_.reset(static_cast<float *>(std::aligned_alloc(alignment, allocated)));
+    const size_t allocated = (size_t(std::max<int64_t>(bytes, 1)) + alignment - 1) / alignment * alignment;
+    data_.reset(std::aligned_alloc(alignment, allocated));
     if (!data_) throw std::bad_alloc();
     if (huge_pages) (void)madvise(data_.get(), allocated, MADV_HUGEPAGE);  // advice: where refused, small pages serve
 }
 
-AlignedFloats AlignedFloats::zeros(int64_t elements) {
-    AlignedFloats out(elements);
-    std::fill_n(out.data(), elements, 0.f);
+AlignedBytes AlignedBytes::zeros(int64_t bytes) {
+    AlignedBytes out(bytes);
+    std::memset(out.data(), 0, size_t(bytes));
+    return out;
+}
+
+AlignedArray::AlignedArray(DType dtype, const std::vector<float> &values) : AlignedArray(dtype, int64_t(values.size())) {
+    store_elements(values.data(), size(), dtype, data());
+}
+
+void AlignedArray::fill(float value) {
+    if (dtype_ == DType::f32)
+        std::fill_n(static_cast<float *>(data()), size(), value);
+    else
+        std::fill_n(static_cast<uint16_t *>(data()), size(), half_from_float(value));
+}
+
+std::vector<float> AlignedArray::values() const {
+    std::vector<float> out(static_cast<size_t>(size()));
+    load_elements(data(), dtype_, size(), out.data());
     return out;
 }
 

@@ -1,33 +1,61 @@
-// Arrays of floats for kernels and measurements.
+// Arrays for kernels and measurements.
 #pragma once
+
+#include "problem.h"
 
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 namespace sepal {
 
-// `elements` f32 aligned to a cache line of 64 bytes, so that a vector or a packed panel never straddles one. Arrays of
-// huge_page_threshold bytes and more are aligned to 2 MiB and advised to be backed by huge pages, which spares misses of the
-// TLB; NumPy does the same from the same size on, so that arrays of peers measured beside are treated alike. Contents
-// undefined until written. Owns its memory and can be moved, not copied; throws std::bad_alloc.
-class AlignedFloats {
+// Memory aligned to a cache line of 64 bytes, so that a vector or a packed panel never straddles one. Arrays of huge_page_threshold bytes
+// and more are aligned to 2 MiB and advised to be backed by huge pages, which spares misses of the TLB; NumPy does the same from the same
+// size on, so that arrays of peers measured beside are treated alike. Contents undefined until written. Owns its memory and can be moved,
+// not copied; throws std::bad_alloc.
+class AlignedBytes {
 public:
-    AlignedFloats() = default;
-    explicit AlignedFloats(int64_t elements);
+    AlignedBytes() = default;
+    explicit AlignedBytes(int64_t bytes);
     static constexpr int64_t huge_page_threshold = 4 << 20;
-    static AlignedFloats zeros(int64_t elements);
-    float *data() { return data_.get(); }
-    const float *data() const { return data_.get(); }
-    int64_t size() const { return elements_; }
-    int64_t bytes() const { return elements_ * int64_t(sizeof(float)); }
+    static AlignedBytes zeros(int64_t bytes);
+    void *data() { return data_.get(); }
+    const void *data() const { return data_.get(); }
+    int64_t bytes() const { return bytes_; }
 
 private:
     struct Free {
-        void operator()(float *p) const { std::free(p); }
+        void operator()(void *p) const { std::free(p); }
     };
-    std::unique_ptr<float[], Free> data_;
-    int64_t elements_ = 0;
+    std::unique_ptr<void, Free> data_;
+    int64_t bytes_ = 0;
+};
+
+// `elements` f32.
+class AlignedFloats : public AlignedBytes {
+public:
+    AlignedFloats() = default;
+    explicit AlignedFloats(int64_t elements) : AlignedBytes(elements * int64_t(sizeof(float))) {}
+    float *data() { return static_cast<float *>(AlignedBytes::data()); }
+    const float *data() const { return static_cast<const float *>(AlignedBytes::data()); }
+    int64_t size() const { return bytes() / int64_t(sizeof(float)); }
+};
+
+// The elements of a tensor, of a problem's type.
+class AlignedArray : public AlignedBytes {
+public:
+    AlignedArray() = default;
+    AlignedArray(DType dtype, int64_t elements) : AlignedBytes(elements * size_in_bytes(dtype)), dtype_(dtype) {}
+    // The values, each rounded to the type.
+    AlignedArray(DType dtype, const std::vector<float> &values);
+    DType dtype() const { return dtype_; }
+    int64_t size() const { return bytes() / size_in_bytes(dtype_); }
+    void fill(float value);
+    std::vector<float> values() const;
+
+private:
+    DType dtype_ = DType::f32;
 };
 
 }  // namespace sepal

@@ -2,7 +2,7 @@
 
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : dtype(p.dtype), constants(packed_tensors(p, variant.filter_layout)) {
     switch (p.op) {
     case Operator::conv2d:
         input = {p.c / p.groups, p.groups, p.w, p.h, p.n};

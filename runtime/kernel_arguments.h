@@ -18,11 +18,12 @@ namespace sepal {
 //   pointwise  input (c, pixels),     filter (panel, c, panels), bias (k),                                activation, output (k, pixels)
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
 //                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
-// where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Biases are zero where the
-// problem has none; those of panelled filters are filled up to whole panels.
+// where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Input, filters and output are of the problem's
+// type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels.
 struct KernelArguments {
     KernelArguments(const ConvProblem &problem, const Variant &variant);
 
+    DType dtype;                          // of input and output
     std::vector<int64_t> input, output;   // extents
     std::vector<PackedTensor> constants;  // filters and biases
     std::vector<int32_t> scalars;

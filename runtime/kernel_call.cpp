@@ -9,9 +9,11 @@ namespace {
 
 void on_kernel_error(void *, const char *message) { record_kernel_error(message); }
 
+halide_type_t halide_type(DType dtype) { return halide_type_t(halide_type_float, uint8_t(8 * size_in_bytes(dtype))); }
+
 }  // namespace
 
-void Descriptor::describe(const float *host, const int64_t *extents, size_t dimensions) {
+void Descriptor::describe(const void *host, DType dtype, const int64_t *extents, size_t dimensions) {
     int64_t stride = 1;
     for (size_t i = 0; i < dimensions; i++) {
         dims[i] = halide_dimension_t(0, int32_t(extents[i]), int32_t(stride));
@@ -19,8 +21,8 @@ void Descriptor::describe(const float *host, const int64_t *extents, size_t dime
     }
     buffer = {};
     // halide_buffer_t has no const form; inputs are only read.
-    buffer.host = reinterpret_cast<uint8_t *>(const_cast<float *>(host));
-    buffer.type = halide_type_of<float>();
+    buffer.host = static_cast<uint8_t *>(const_cast<void *>(host));
+    buffer.type = halide_type(dtype);
     buffer.dimensions = int32_t(dimensions);
     buffer.dim = dims;
 }

@@ -17,8 +17,10 @@ struct Descriptor {
 
     Descriptor() = default;
     Descriptor(const Descriptor &) = delete;  // `buffer` points to `dims`
-    void describe(const float *host, const int64_t *extents, size_t dimensions);
-    void describe(const float *host, std::initializer_list<int64_t> extents) { describe(host, extents.begin(), extents.size()); }
+    void describe(const void *host, DType dtype, const int64_t *extents, size_t dimensions);
+    void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) {
+        describe(host, dtype, extents.begin(), extents.size());
+    }
 };
 
 // Halide's runtime ends the program at an error unless this was called: then the error can be read by take_kernel_error().

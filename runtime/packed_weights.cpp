@@ -1,5 +1,6 @@
 #include "packed_weights.h"
 
+#include "half.h"
 #include "kernel_call.h"
 #include "winograd.h"
 
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <new>
 
 namespace sepal {
@@ -15,14 +17,21 @@ namespace {
 // Places the tensors one after the other, each at the start of a cache line.
 class Placement {
 public:
-    void add(std::initializer_list<int64_t> extents) {
+    explicit Placement(DType filters) : filters_(filters) {}
+    void filter(std::initializer_list<int64_t> extents) { add(filters_, extents); }
+    void bias(std::initializer_list<int64_t> extents) { add(DType::f32, extents); }
+    std::vector<PackedTensor> tensors;
+
+private:
+    void add(DType dtype, std::initializer_list<int64_t> extents) {
         PackedTensor t;
+        t.dtype = dtype;
         std::copy(extents.begin(), extents.end(), t.extents.begin());
         t.dimensions = extents.size();
-        t.offset = packed_floats(tensors);
+        t.offset = packed_bytes(tensors);
         tensors.push_back(t);
     }
-    std::vector<PackedTensor> tensors;
+    DType filters_;
 };
 
 // [groups * k] -> [groups][k up to whole panels], zeros where there is no bias.
@@ -32,11 +41,11 @@ void pack_bias(const float *bias, int64_t groups, int64_t k, int64_t padded, flo
 }
 
 // A packer takes filter (c, taps, k, groups) and writes packed (panel, c, points, panels, groups).
-Status pack_filter(const ConvProblem &p, const Variant &variant, const float *filter, float *to) {
+Status pack_filter(const ConvProblem &p, const Variant &variant, const float *filter, void *to) {
     const PackedExtents e = variant.filter_layout.extents(p);
     Descriptor from, packed;
-    from.describe(filter, {e.c, p.op == Operator::conv2d ? p.r * p.s : 1, p.k / p.groups, p.groups});
-    packed.describe(to, {e.panel, e.c, e.points, e.panels, e.groups});
+    from.describe(filter, DType::f32, {e.c, p.op == Operator::conv2d ? p.r * p.s : 1, p.k / p.groups, p.groups});
+    packed.describe(to, p.dtype, {e.panel, e.c, e.points, e.panels, e.groups});
     void *argv[] = {&from.buffer, &packed.buffer};
     return call_generated(variant.packer, argv, "packing for kernel", variant.name);
 }
@@ -49,35 +58,35 @@ int64_t PackedTensor::elements() const {
     return product;
 }
 
-int64_t packed_floats(const std::vector<PackedTensor> &tensors) {
-    constexpr int64_t line = 16;
-    return tensors.empty() ? 0 : (tensors.back().offset + tensors.back().elements() + line - 1) / line * line;
+int64_t packed_bytes(const std::vector<PackedTensor> &tensors) {
+    constexpr int64_t line = 64;
+    return tensors.empty() ? 0 : (tensors.back().offset + tensors.back().bytes() + line - 1) / line * line;
 }
 
 std::vector<PackedTensor> packed_tensors(const ConvProblem &p, const FilterLayout &layout) {
-    Placement place;
+    Placement place(p.dtype);
     const PackedExtents e = p.op == Operator::depthwise ? PackedExtents() : layout.extents(p);  // of the filter that is summed over channels
     switch (p.op) {
     case Operator::conv2d:
         if (layout.kind == FilterLayout::Kind::winograd) {
             const int64_t n = winograd_points(layout.tile);
-            place.add({e.panel, e.c, n, n, e.panels});
+            place.filter({e.panel, e.c, n, n, e.panels});
         } else {
-            place.add({e.panel, e.c, p.s, p.r, e.panels, e.groups});
+            place.filter({e.panel, e.c, p.s, p.r, e.panels, e.groups});
         }
-        place.add({e.padded_k(), e.groups});
+        place.bias({e.padded_k(), e.groups});
         break;
     case Operator::pointwise:
-        place.add({e.panel, e.c, e.panels});
-        place.add({e.padded_k()});
+        place.filter({e.panel, e.c, e.panels});
+        place.bias({e.padded_k()});
         break;
     case Operator::depthwise:
     case Operator::depsep:
-        place.add({p.mid_channels(), p.s, p.r});
-        place.add({p.mid_channels()});
+        place.filter({p.mid_channels(), p.s, p.r});
+        place.bias({p.mid_channels()});
         if (p.op == Operator::depthwise) break;
-        place.add({e.panel, e.c, e.panels});
-        place.add({e.padded_k()});
+        place.filter({e.panel, e.c, e.panels});
+        place.bias({e.padded_k()});
         break;
     }
     return place.tensors;
@@ -115,24 +124,26 @@ std::shared_ptr<const PackedWeights> PackedWeights::pack(const ConvProblem &prob
         std::shared_ptr<PackedWeights> made(new PackedWeights);
         made->layout_ = variant.filter_layout;
         made->weights_key_ = problem.weights_key();
-        made->data_ = AlignedFloats(packed_floats(tensors));
-        const auto at = [&](size_t i) { return made->data_.data() + tensors[i].offset; };
+        made->data_ = AlignedBytes(packed_bytes(tensors));
+        char *const data = static_cast<char *>(made->data_.data());
+        const auto at = [&](size_t i) -> void * { return data + tensors[i].offset; };
+        const auto biases = [&](size_t i) { return static_cast<float *>(at(i)); };
         for (size_t i = 0; i < tensors.size(); i++) {  // what is between them, so that equal weights are equal bytes
-            float *const end = at(i) + tensors[i].elements();
-            std::fill(end, i + 1 < tensors.size() ? at(i + 1) : made->data_.data() + made->data_.size(), 0.0f);
+            const int64_t end = tensors[i].offset + tensors[i].bytes(), next = i + 1 < tensors.size() ? tensors[i + 1].offset : made->data_.bytes();
+            std::memset(data + end, 0, size_t(next - end));
         }
         const float *const bias = problem.out.bias ? weights.bias : nullptr;
         if (depthwise || depsep) {
             const float *const first = depsep ? (problem.mid.bias ? weights.mid_bias : nullptr) : bias;
-            std::copy_n(weights.filter, problem.filter_elements(), at(0));
-            pack_bias(first, 1, problem.mid_channels(), problem.mid_channels(), at(1));
+            store_elements(weights.filter, problem.filter_elements(), problem.dtype, at(0));
+            pack_bias(first, 1, problem.mid_channels(), problem.mid_channels(), biases(1));
         }
         if (!depthwise) {
             const size_t summed = depsep ? 2 : 0;  // the filter that has panels, then its bias
             const PackedExtents e = variant.filter_layout.extents(problem);
             status = pack_filter(problem, variant, depsep ? weights.pointwise_filter : weights.filter, at(summed));
             if (!status.ok()) return nullptr;
-            pack_bias(bias, e.groups, problem.k / problem.groups, e.padded_k(), at(summed + 1));
+            pack_bias(bias, e.groups, problem.k / problem.groups, e.padded_k(), biases(summed + 1));
         }
         made->pack_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         return made;
@@ -142,12 +153,12 @@ std::shared_ptr<const PackedWeights> PackedWeights::pack(const ConvProblem &prob
     }
 }
 
-std::shared_ptr<const PackedWeights> PackedWeights::restore(const ConvProblem &problem, const Variant &variant, AlignedFloats data,
+std::shared_ptr<const PackedWeights> PackedWeights::restore(const ConvProblem &problem, const Variant &variant, AlignedBytes data,
                                                             Status &status) {
     status = check_plan(problem, variant);
     if (!status.ok()) return nullptr;
-    if (const int64_t wanted = packed_floats(packed_tensors(problem, variant.filter_layout)); data.size() != wanted) {
-        status = {Status::Code::invalid_argument, fmt::format("the packed weights have {} elements; those of {} as {} have {}", data.size(),
+    if (const int64_t wanted = packed_bytes(packed_tensors(problem, variant.filter_layout)); data.bytes() != wanted) {
+        status = {Status::Code::invalid_argument, fmt::format("the packed weights have {} bytes; those of {} as {} have {}", data.bytes(),
                                                               problem.weights_key(), variant.filter_layout.text(), wanted)};
         return nullptr;
     }

@@ -21,7 +21,7 @@ struct Plan::Contents {
     Contents(const ConvProblem &p, const Variant &v, std::shared_ptr<const PackedWeights> w)
         : problem(p), variant(&v), weights(std::move(w)), arguments(p, v) {
         for (const PackedTensor &t : arguments.constants)
-            constants.emplace_back().describe(weights->data() + t.offset, t.extents.data(), t.dimensions);
+            constants.emplace_back().describe(weights->at(t), t.dtype, t.extents.data(), t.dimensions);
     }
 };
 
@@ -56,7 +56,7 @@ std::unique_ptr<Plan> Plan::create(const ConvProblem &problem, const Variant &va
     }
 }
 
-Status Plan::run(const float *input, float *output) const {
+Status Plan::run(const void *input, void *output) const {
     if (!input || !output) return {Status::Code::invalid_argument, fmt::format("the pointer to the {} is null", input ? "output" : "input")};
     if (const Variant &v = *contents_->variant; v.output_alignment > 0 && reinterpret_cast<uintptr_t>(output) % uintptr_t(v.output_alignment) != 0) {
         const uintptr_t address = reinterpret_cast<uintptr_t>(output);
@@ -65,8 +65,8 @@ Status Plan::run(const float *input, float *output) const {
     }
     const KernelArguments &arguments = contents_->arguments;
     Descriptor in, out;
-    in.describe(input, arguments.input.data(), arguments.input.size());
-    out.describe(output, arguments.output.data(), arguments.output.size());
+    in.describe(input, arguments.dtype, arguments.input.data(), arguments.input.size());
+    out.describe(output, arguments.dtype, arguments.output.data(), arguments.output.size());
     return call_generated(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), "kernel", contents_->variant->name);
 }
 

@@ -19,10 +19,10 @@ public:
                                         Status &status);
     ~Plan();
 
-    // input [n, h, w, c], output [n, p, q, out_channels()], f32, dense, aligned to 4 bytes, the output to
-    // variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several threads at
-    // once on different outputs.
-    Status run(const float *input, float *output) const;
+    // input [n, h, w, c], output [n, p, q, out_channels()], elements of problem().dtype (f16: as in half.h), dense, aligned to an element, the
+    // output to variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several
+    // threads at once on different outputs.
+    Status run(const void *input, void *output) const;
 
     const ConvProblem &problem() const;
     const Variant &variant() const;

@@ -1,5 +1,7 @@
 #include "reference.h"
 
+#include "half.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -120,6 +122,7 @@ double activate(double x, Activation activation) {
 //   hardswish as x * min(max(x + 3, 0), 6) * (1.0f / 6): |f'| <= 1.5 (at x = 3), and four roundings (x + 3, two products, the
 //     constant 1 / 6), each of at most u |y|:                         1.5 e + 4 u |y|.
 // 1e-30 stands for results below the smallest normal number, which a kernel may flush to 0.
+// Where a result is stored as half, see store_as_half().
 constexpr double u = 0x1p-24;
 
 struct Pixel { int64_t n, p, q; };
@@ -127,14 +130,16 @@ struct Pixel { int64_t n, p, q; };
 // Evaluates the operator at one output pixel at a time, all channels. Holds the filters with the output channels innermost.
 class Evaluator {
 public:
-    explicit Evaluator(const Tensors &tensors) : t(tensors), p(tensors.problem), pad(p.pad()) {
-        if (p.op == Operator::conv2d || p.op == Operator::pointwise) first = transpose(t.filter, p.groups, p.k / p.groups, first_terms(p));
-        if (p.op == Operator::depsep) second = transpose(t.pointwise_filter, 1, p.k, p.mid_channels());
+    explicit Evaluator(const Tensors &tensors)
+        : t(tensors), p(tensors.problem), pad(p.pad()), halves{rounded(t.filter), rounded(t.pointwise_filter)},
+          filter(is_half() ? halves[0] : t.filter), pointwise_filter(is_half() ? halves[1] : t.pointwise_filter) {
+        if (p.op == Operator::conv2d || p.op == Operator::pointwise) first = transpose(filter, p.groups, p.k / p.groups, first_terms(p));
+        if (p.op == Operator::depsep) second = transpose(pointwise_filter, 1, p.k, p.mid_channels());
         const bool hardswish = p.out.activation == Activation::hardswish || p.mid.activation == Activation::hardswish;
         with_bounds = !t.exact || hardswish;
     }
 
-    // value[k] and, if with_bounds, the bound on |f32 result - value[k]|.
+    // value[k] and, if with_bounds, the bound on |result - value[k]|.
     struct Result {
         std::vector<double> value, bound, mid, mid_bound, row, row_magnitude;
     };
@@ -170,9 +175,17 @@ private:
     const Tensors &t;
     const ConvProblem &p;
     const Padding pad;
+    const std::vector<float> halves[2];  // the filters as an f16 kernel reads them
+    const std::vector<float> &filter, &pointwise_filter;
     std::vector<float> first, second;  // [groups][terms][outputs of the group]
     MultiplyAdd *add = multiply_add<false>(), *add_magnitudes = multiply_add<true>();
 
+    bool is_half() const { return p.dtype == DType::f16; }
+    std::vector<float> rounded(const std::vector<float> &values) const {
+        std::vector<float> out;
+        for (size_t i = 0; is_half() && i < values.size(); i++) out.push_back(rounded_to_half(values[i]));
+        return out;
+    }
     static std::vector<float> transpose(const std::vector<float> &from, int64_t groups, int64_t outputs, int64_t terms) {
         std::vector<float> to(from.size());
         for (int64_t g = 0; g < groups; g++)
@@ -192,15 +205,24 @@ private:
         if (with_bounds) magnitudes_of(value, bound);
     }
 
-    // sum of |terms| -> error of the sum -> error of the activation.
+    // Rounding keeps order: the half that a kernel stores lies between those of the ends of what it may have computed.
+    static void store_as_half(double &value, double *bound) {
+        const double low = bound ? rounded_to_half(value - *bound) : 0, high = bound ? rounded_to_half(value + *bound) : 0;
+        value = rounded_to_half(value);
+        if (bound) *bound = std::max(high - value, value - low);
+    }
+
+    // sum of |terms| -> error of the sum -> error of the activation -> of what is stored.
     void finish(int64_t roundings, const std::vector<double> *carried, Activation activation, std::vector<double> &value,
                 std::vector<double> &bound) const {
         for (size_t k = 0; k < value.size(); k++) {
             value[k] = activate(value[k], activation);
-            if (!with_bounds) continue;
-            double error = double(roundings) * u * bound[k] + (carried ? (*carried)[k] : 0.0);
-            if (activation == Activation::hardswish) error = 1.5 * error + 4 * u * std::fabs(value[k]);
-            bound[k] = error + (t.exact ? 0 : 1e-30);
+            if (with_bounds) {
+                double error = double(roundings) * u * bound[k] + (carried ? (*carried)[k] : 0.0);
+                if (activation == Activation::hardswish) error = 1.5 * error + 4 * u * std::fabs(value[k]);
+                bound[k] = error + (t.exact ? 0 : 1e-30);
+            }
+            if (is_half()) store_as_half(value[k], with_bounds ? &bound[k] : nullptr);
         }
     }
 
@@ -236,7 +258,7 @@ private:
         out.row.resize(size_t(mid));
         for_each_tap(at, [&](const float *x, int64_t tap) {
             double *terms = out.row.data();
-            const float *f = t.filter.data() + tap * mid;
+            const float *f = filter.data() + tap * mid;
             for (int64_t c = 0; c < p.c; c++) std::fill_n(terms + c * p.multiplier, p.multiplier, double(x[c]));
             for (int64_t k = 0; k < mid; k++) value[size_t(k)] += terms[k] *= double(f[k]);
             for (int64_t k = 0; with_bounds && k < mid; k++) bound[size_t(k)] += std::fabs(terms[k]);
@@ -302,8 +324,10 @@ Tensors make_exact_tensors(const ConvProblem &p, uint32_t seed) {
     Tensors t = allocate(p);
     t.exact = true;
     Random random{seed};
-    // Partial sums stay below 2^24. With two halves, the first gets 2^10 of it, so that its results leave 2^14 for the second.
-    constexpr int64_t limit = (1 << 24) - 1, mid_limit = 1 << 10, bias_magnitude = 4;
+    // Partial sums stay below 2^24; of an f16 problem, whose results are stored as half, they stay in its range (up to 2^11 every integer is a
+    // half, beyond it they are rounded). With two halves, the first gets 2^10 of it, so that its results, halves too, leave 2^14 (f16: 63) for the second.
+    const int64_t limit = p.dtype == DType::f16 ? int64_t(largest_half) : (1 << 24) - 1;
+    constexpr int64_t mid_limit = 1 << 10, bias_magnitude = 4;
     // A handful of terms of magnitude 1 on inputs of magnitude 2 makes sums of about 3: mostly inside the range of relu6.
     const bool narrow = p.out.activation == Activation::relu6 || p.mid.activation == Activation::relu6;
     const int64_t input_magnitude = narrow ? 2 : 4, magnitude = narrow ? 1 : 4;
@@ -330,6 +354,8 @@ Tensors make_random_tensors(const ConvProblem &p, uint32_t seed) {
     Random random{seed};
     for (std::vector<float> *v : {&t.input, &t.filter, &t.mid_bias, &t.pointwise_filter, &t.bias})
         for (float &x : *v) x = float(int64_t(random.next() >> 40) - (1 << 23)) * 0x1p-23f;
+    if (p.dtype == DType::f16)
+        for (float &x : t.input) x = rounded_to_half(x);
     return t;
 }
 
@@ -346,7 +372,7 @@ void reference(const Tensors &t, double *output) {
     });
 }
 
-CheckResult check_output(const Tensors &t, const float *output, double max_macs, double rel_error) {
+CheckResult check_output(const Tensors &t, const void *output, double max_macs, double rel_error) {
     const ConvProblem &p = t.problem;
     const int64_t channels = p.out_channels(), pixels = p.pixels();
     const double macs = p.flops() / 2, macs_each = macs / double(pixels);
@@ -359,6 +385,7 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs,
         double expected = 0, bound = 0;
     };
     const Evaluator evaluator(t);
+    const auto got = [&](int64_t i) { return element(output, p.dtype, i); };
     const auto for_each_pixel = [&](const std::function<void(int64_t, int64_t, const Evaluator::Result &)> &body) {
         parallel_parts(count, std::min(macs, max_macs), [&](int64_t first, int64_t last) {
             Evaluator::Result expected;
@@ -381,7 +408,7 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs,
     for_each_pixel([&](int64_t i, int64_t pixel, const Evaluator::Result &expected) {
         for (int64_t k = 0; k < channels; k++) {
             const double want = expected.value[size_t(k)], bound = rel_error * scale + (evaluator.with_bounds ? expected.bound[size_t(k)] : 0);
-            const double off = std::fabs(double(output[pixel * channels + k]) - want);
+            const double off = std::fabs(double(got(pixel * channels + k)) - want);
             difference[size_t(i)] = std::max(difference[size_t(i)], off);
             if (off <= bound) continue;  // false for NaN
             if (firsts[size_t(i)].element == Mismatch().element) firsts[size_t(i)] = {pixel * channels + k, want, bound};
@@ -394,7 +421,7 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs,
     if (scale > 0) result.rel_error = *std::max_element(difference.begin(), difference.end()) / scale;
     const auto at = [&](int64_t element) {
         const Pixel pixel = pixel_at(p, element / channels);
-        return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, output[element]);
+        return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, got(element));
     };
     for (const Mismatch &m : firsts) {
         if (m.element == Mismatch().element) continue;
@@ -404,7 +431,7 @@ CheckResult check_output(const Tensors &t, const float *output, double max_macs,
     }
     if (!sample.empty())  // outside the sample too
         for (int64_t i = 0; i < p.output_elements(); i++)
-            if (std::isnan(output[i])) {
+            if (std::isnan(got(i))) {
                 result.message = at(i) + ", expected a number; the compared elements agree";
                 return result;
             }

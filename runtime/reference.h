@@ -1,5 +1,8 @@
-// The reference: each operator as plain loops in double precision, data on which f32 kernels are exact, and the comparison
+// The reference: each operator as plain loops in double precision, data on which kernels are exact, and the comparison
 // of a kernel's output with it. For tests, `sepal check` and the check before each timing.
+//
+// Of an f16 problem it is the reference of what kernels are to compute: on filters rounded to half once, with the results of depsep's
+// depthwise half rounded to half before the pointwise half reads them, and the output rounded to half; biases and sums are not rounded.
 #pragma once
 
 #include "plan.h"
@@ -11,7 +14,8 @@
 namespace sepal {
 
 // All tensors of one problem, in the layouts of ConvProblem; those that it does not have are empty. The output is sized and
-// filled with NaN, so that an element that a kernel left out is found.
+// filled with NaN, so that an element that a kernel left out is found. Held as f32 whatever the problem's type: the input has values of
+// that type (AlignedArray makes the array that a kernel reads), filters are rounded where they are packed.
 struct Tensors {
     ConvProblem problem;
     std::vector<float> input, filter, mid_bias, pointwise_filter, bias, output;
@@ -25,7 +29,8 @@ struct Tensors {
 //
 // Small integers other than 0, of either sign: up to 4 in magnitude, filters thinned out where that is needed, so that in any
 // order of summation, with or without FMA, every partial sum of each half of the operator is an integer below 2^24 in
-// magnitude and hence exact in f32. Where an activation is relu6, sums are kept near its range so that few are clamped.
+// magnitude and hence exact in f32. Where an activation is relu6, sums are kept near its range so that few are clamped. Of an f16 problem
+// nothing overflows half, depsep's middle is exact in half, and so are the results up to 2^11, which most are; larger ones are rounded once.
 Tensors make_exact_tensors(const ConvProblem &problem, uint32_t seed);
 // Uniform in [-1, 1).
 Tensors make_random_tensors(const ConvProblem &problem, uint32_t seed);
@@ -41,13 +46,13 @@ struct CheckResult {
     std::string message;   // empty when passed, else the first mismatch and how many elements differ
 };
 
-// Compares `output` ([n, p, q, out_channels], f32) with the reference: at every output pixel if that costs at most `max_macs`
+// Compares `output` ([n, p, q, out_channels], of the problem's type) with the reference: at every output pixel if that costs at most `max_macs`
 // multiply-adds, else at as many pixels as that allows (16 at the least): the corners of the first and last image, and a
 // reproducible draw in which rows, columns on the border or beside multiples of 7 and 8, where tiles meet, are frequent. A NaN
 // anywhere in the output is a mismatch.
 // On exact tensors without hardswish, values must be equal (0 equals -0). Otherwise they may differ by the bound on rounding
 // that reference.cpp derives.
 // With a `rel_error` they may differ by that share of the largest of the compared outputs besides (Variant::rel_error()).
-CheckResult check_output(const Tensors &tensors, const float *output, double max_macs = 1e9, double rel_error = 0);
+CheckResult check_output(const Tensors &tensors, const void *output, double max_macs = 1e9, double rel_error = 0);
 
 }  // namespace sepal

@@ -59,7 +59,7 @@ struct Variant {
     FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
     KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
-    // there; 0: those of a float.
+    // there; 0: those of an element.
     int output_alignment = 0;
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";

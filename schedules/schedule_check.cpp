@@ -66,6 +66,10 @@ int64_t l1_lines_for_pixels(int64_t c) {
     return c % floats == 0 ? sets / std::gcd(sets, c / floats) * ways : sets * ways;
 }
 
+std::string why_no_schedule(DType dtype) {
+    return dtype == DType::f32 ? "" : fmt::format("the hand-written schedules for CPUs are for f32, not {}", name(dtype));
+}
+
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     if (std::string why = out_of_range(s, op); !why.empty()) return why;
     if ((s.lanes & (s.lanes - 1)) != 0) return fmt::format("knob \"lanes\" is {}; allowed: a power of two up to {}", s.lanes, most_lanes);
@@ -94,6 +98,7 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
 }
 
 std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa) {
+    if (std::string why = why_no_schedule(problem.dtype); !why.empty()) return why;
     Schedule s = schedule;
     if (s.c_block >= problem.summed_channels()) s.c_block = 0;
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;

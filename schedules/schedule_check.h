@@ -22,12 +22,15 @@ int depthwise_half_registers(const Schedule &schedule, Isa isa);
 // lines fall into one set; a tile of more pixels finds none of them in L1 again.
 int64_t l1_lines_for_pixels(int64_t c);
 
+// Why there is no hand-written schedule for a type; empty when there is.
+std::string why_no_schedule(DType dtype);
+
 // One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what
 // its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to
 // code that spills or recomputes.
 std::string why_not_valid(const Schedule &schedule, Operator op, Isa isa);
 
-// The same for a kernel of one problem, which is also to have a whole tile (below), and where blocks of all its channels are none.
+// The same for a kernel of one problem, which is also to have a schedule and a whole tile (below), and where blocks of all its channels are none.
 std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa);
 
 // Tiles at the end of a row of channels or pixels are shifted inwards, so that they need a whole tile: the field that a problem must have at

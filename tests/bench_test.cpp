@@ -276,6 +276,10 @@ TEST_CASE("the variants that are compared by default", "[bench]") {
     CHECK(std::string(specialised_hand(p, registry, Cpu{Isa::avx2}, 1)->name) == "special_2");
     CHECK(specialised_hand(p, registry, Cpu{Isa::x64}, 1) == nullptr);
     CHECK(std::string(first_hand(p, registry, Cpu{Isa::x64}, 1)->name) == "any_64");
+    // Of a type without a hand-written schedule the reference.
+    for (Variant &row : rows) row.dtype = DType::f16;
+    rows[8].dtype = DType::f32;
+    CHECK(names(Isa::avx2, {}) == "reference ");
 }
 
 TEST_CASE("report: JSON fields", "[bench]") {

@@ -23,7 +23,7 @@ struct Files {
 
     explicit Files(const ConvProblem &p) : tensors(make_exact_tensors(p, check_seed)) {
         problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + "]}");
-        write("x.npy", {p.n, p.h, p.w, p.c}, tensors.input);
+        write("x.npy", {p.n, p.h, p.w, p.c}, tensors.input, p.dtype);
         std::vector<int64_t> shape = {p.r, p.s, p.c, p.multiplier};
         if (p.op == Operator::conv2d) shape = {p.k, p.r, p.s, p.c / p.groups};
         if (p.op == Operator::pointwise) shape = {p.k, p.c};
@@ -32,8 +32,9 @@ struct Files {
         if (p.mid.bias) write("mb.npy", {p.c * p.multiplier}, tensors.mid_bias);
         if (p.out.bias) write("b.npy", {p.out_channels()}, tensors.bias);
     }
-    void write(const std::string &file, const std::vector<int64_t> &shape, const std::vector<float> &data) const {
-        write_npy(folder.path(file), shape, data.data());
+    void write(const std::string &file, const std::vector<int64_t> &shape, const std::vector<float> &values, DType dtype = DType::f32) const {
+        const AlignedArray elements(dtype, values);
+        write_npy(folder.path(file), shape, elements.data(), dtype);
     }
     std::string command() const {
         const ConvProblem &p = tensors.problem;
@@ -46,7 +47,7 @@ struct Files {
     }
     std::vector<float> output() const {
         const ConvProblem &p = tensors.problem;
-        return read_npy(folder.path("y.npy"), {p.n, p.p(), p.q(), p.out_channels()}, "output");
+        return read_npy(folder.path("y.npy"), {p.n, p.p(), p.q(), p.out_channels()}, "output", p.dtype);
     }
 };
 
@@ -67,6 +68,12 @@ ConvProblem problem(Operator op) {
     if (op == Operator::depthwise || op == Operator::depsep) p.multiplier = 2;
     if (op == Operator::depsep) p.mid = {true, Activation::relu};
     p.out = {true, Activation::relu6};
+    return p;
+}
+
+ConvProblem half_problem(Operator op) {
+    ConvProblem p = problem(op);
+    p.dtype = DType::f16;
     return p;
 }
 
@@ -157,6 +164,49 @@ TEST_CASE("run computes a problem of every operator from .npy arrays", "[cli]") 
             std::filesystem::remove(files.folder.path("y.npy"));
         }
     }
+}
+
+TEST_CASE("run computes an f16 problem of every operator from a float16 input, to a float16 output", "[cli]") {
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        const Files files(half_problem(op));
+        const std::string variant = fmt::format("{}_f16_nhwc_x64_reference", name(op)), packed = files.folder.path("w.packed");
+        const Ran ran = run(files.command() + " --save-packed " + packed);
+        INFO(ran.err);
+        REQUIRE(ran.code == 0);
+        CHECK(ran.out.find(" by " + variant) != std::string::npos);
+        CHECK(ran.err == fmt::format("sepal: problem \"{}\": the hand-written schedules for CPUs are for f32, not f16; variant {} runs instead\n",
+                                     files.tensors.problem.name, variant));
+        const std::vector<float> output = files.output();
+        CHECK(check_output(files.tensors, AlignedArray(DType::f16, output).data()).message == "");
+        CHECK(bytes_of(files.folder.path("y.npy")).find("'descr': '<f2'") != std::string::npos);
+        std::filesystem::remove(files.folder.path("y.npy"));
+        REQUIRE(run(fmt::format("run --problems {0} --input {1}/x.npy --output {1}/y.npy --packed {2}", files.problems, files.folder.path("."), packed)).code == 0);
+        CHECK(files.output() == output);
+    }
+    // Nothing is converted in silence.
+    const Files files(half_problem(Operator::pointwise));
+    files.write("floats.npy", {2, 6, 7, 10}, files.tensors.input);
+    const std::string common = fmt::format("run --problems {0} --filter {1}/w.npy --bias {1}/b.npy --output {1}/y.npy --input ", files.problems, files.folder.path("."));
+    check_bad_input(run(common + files.folder.path("floats.npy")), {"floats.npy: has dtype '<f4'; the input of problem \"a pointwise\" must be '<f2' (little-endian float16)"});
+    check_bad_input(run(files.command() + " --variant " + reference_of(Operator::pointwise)), {"takes f32, the problem is f16"});
+    CHECK(!std::filesystem::exists(files.folder.path("y.npy")));
+}
+
+TEST_CASE("list, check and bench take f16 problems", "[cli]") {
+    const Files files(half_problem(Operator::pointwise));
+    const std::string problems = " --problems " + files.problems, variant = "pointwise_f16_nhwc_x64_reference";
+    const Ran list = run("list" + problems);
+    CHECK_THAT(list.out, Catch::Contains(" f16 nhwc ") && Catch::Contains("chosen   " + variant) && Catch::Contains("takes f32, the problem is f16"));
+    const Ran check = run("check" + problems);
+    CHECK(check.code == 0);
+    CHECK_THAT(check.out, Catch::Contains("pass  " + variant + ": 1 of 1 problems"));
+    const Ran bench = run("bench --seconds 0.05 --peers oneDNN" + problems, made_up_peaks(files.folder) + " SEPAL_MAX_ISA=x64");
+    INFO(bench.err);
+    CHECK(bench.code == 0);
+    CHECK_THAT(bench.out, Catch::Contains(" f16 nhwc ") && Catch::Contains(variant) &&
+                              Catch::Contains("cannot be compiled in process: the hand-written schedules for CPUs are for f32, not f16") &&
+                              Catch::Contains("peers are measured on f32, the problem is f16"));
+    CHECK(bench.out.find("failed") == std::string::npos);
 }
 
 TEST_CASE("run refuses what does not fit and leaves no output", "[cli]") {

@@ -18,13 +18,14 @@ Isa isa_of(Backend backend) { return backend == Backend::cuda ? Isa::sm80 : back
 
 }  // namespace
 
-TestKernel TestKernel::compile(const std::string &name, Backend backend, Func &func, const std::vector<Argument> &arguments) {
+TestKernel TestKernel::compile(const std::string &name, Backend backend, Func &func, const std::vector<Argument> &arguments, bool half) {
     TestKernel kernel;
     kernel.name_ = name + "_" + std::string(sepal::name(backend));
     kernel.backend_ = backend;
+    const Target target = kernel_target(isa_of(backend));
     const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
     const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
-    func.compile_to_module(arguments, kernel.name_, kernel_target(isa_of(backend))).compile({{OutputFileType::object, object}});
+    func.compile_to_module(arguments, kernel.name_, half ? target.with_feature(Target::CLHalf) : target).compile({{OutputFileType::object, object}});
     run_tool({"ld", "-shared", "-o", library, object});
     kernel.library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     void *const function = kernel.library_ ? dlsym(kernel.library_, (kernel.name_ + "_argv").c_str()) : nullptr;
@@ -71,6 +72,15 @@ TestKernel TestKernel::rows(Backend backend) {
     out(x, y) = a(x, y) + 1;
     out.split(x, x, thread, 1).reorder(thread, x, y).gpu_blocks(x, y).gpu_threads(thread);
     return compile("rows", backend, out, {a});
+}
+
+TestKernel TestKernel::half(Backend backend) {
+    ImageParam a(Float(32), 1, "a");
+    Var x("x"), block("block"), thread("thread");
+    Func out("out");
+    out(x) = cast<float>(cast<float16_t>(a(x) + 1));
+    out.gpu_tile(x, block, thread, 64, TailStrategy::GuardWithIf);
+    return compile("half", backend, out, {a}, backend == Backend::opencl);
 }
 
 TestKernel TestKernel::depthwise(Backend backend) {

@@ -24,6 +24,8 @@ public:
     static TestKernel two_steps(Backend backend);
     // out(x, y) = a(x, y) + 1, f32, one block for each element.
     static TestKernel rows(Backend backend);
+    // out(x) = f16(a(x) + 1), which devices without half precision cannot compile.
+    static TestKernel half(Backend backend);
     // A depthwise kernel for 1 x 1 filters, stride 1 and no padding, with the arguments that a plan gives it.
     static TestKernel depthwise(Backend backend);
 
@@ -40,7 +42,8 @@ private:
     Backend backend_ = Backend::cpu;
     void *library_ = nullptr;
     KernelFunction function_ = nullptr;
-    static TestKernel compile(const std::string &name, Backend backend, Halide::Func &func, const std::vector<Halide::Argument> &arguments);
+    static TestKernel compile(const std::string &name, Backend backend, Halide::Func &func, const std::vector<Halide::Argument> &arguments,
+                              bool half = false);
 };
 
 }  // namespace sepal

@@ -540,6 +540,25 @@ TEST_CASE("OpenCL devices run kernels", "[gpu][opencl]") {
     check_in_threads({device, second}, add);
 }
 
+TEST_CASE("a kernel that OpenCL's compiler does not take is a status with what it says", "[gpu][opencl]") {
+    const std::shared_ptr<GpuDevice> device = opencl_device();
+    if (!device) return;
+    const TestKernel half = TestKernel::half(Backend::opencl);
+    const GpuArray a = uploaded(device, {1, 2}), out = allocated(device, 2);
+    const Status status = run_staged(*device, half, a, out);
+    if (device->info().half_precision) {
+        CHECK(status.message == "");
+        CHECK(downloaded(out) == std::vector<float>{2, 3});
+        fmt::print("[SKIP] a kernel that OpenCL's compiler does not take: {} has half precision\n", device->text());
+        return;
+    }
+    CHECK(status.code == Status::Code::kernel_failed);
+    CHECK(status.message.find("kernel half_opencl failed: CL: clBuildProgram failed: CL_BUILD_PROGRAM_FAILURE Build Log: ") == 0);
+    CHECK(status.message.find('\n') == std::string::npos);
+    CHECK(status.message.size() < 1010);
+    fmt::print("{}\n", status.message);
+}
+
 TEST_CASE("arrays of OpenCL devices say what is wrong", "[gpu][opencl]") {
     const std::shared_ptr<GpuDevice> device = opencl_device();
     if (!device) return;

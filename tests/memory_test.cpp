@@ -2,6 +2,7 @@
 // variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
+#include "runtime/half.h"
 #include "support.h"
 
 #include <fmt/format.h>
@@ -21,12 +22,12 @@ namespace {
 constexpr int threads = 2;
 enum class Side { before, after };  // of the tensor, where the page without access lies
 
-// An array of floats beside a page without access; what is left of its own pages is filled with a pattern.
-class GuardedFloats {
+// An array beside a page without access; what is left of its own pages is filled with a pattern.
+class GuardedArray {
 public:
-    GuardedFloats(size_t elements, Side side) {
+    GuardedArray(size_t elements, Side side, DType dtype = DType::f32) : dtype_(dtype) {
         const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        bytes_ = elements * sizeof(float);
+        bytes_ = elements * size_t(size_in_bytes(dtype));
         inner_ = (bytes_ + page - 1) / page * page;
         mapped_ = inner_ + 2 * page;
         void *at = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -38,11 +39,13 @@ public:
         mprotect(base_, page, PROT_NONE);
         mprotect(begin_ + inner_, page, PROT_NONE);
     }
-    ~GuardedFloats() { munmap(base_, mapped_); }
-    GuardedFloats(const GuardedFloats &) = delete;
-    GuardedFloats &operator=(const GuardedFloats &) = delete;
+    ~GuardedArray() { munmap(base_, mapped_); }
+    GuardedArray(const GuardedArray &) = delete;
+    GuardedArray &operator=(const GuardedArray &) = delete;
 
-    float *data() { return reinterpret_cast<float *>(data_); }
+    float *data() { return reinterpret_cast<float *>(data_); }  // of an f32 one
+    void *bytes() { return data_; }
+    void fill(const std::vector<float> &values) { store_elements(values.data(), int64_t(values.size()), dtype_, data_); }
     void forbid_writes() { mprotect(begin_, inner_, PROT_READ); }
     bool pattern_intact() const {
         const auto same = [](unsigned char byte) { return byte == pattern; };
@@ -53,6 +56,7 @@ private:
     static constexpr unsigned char pattern = 0xa5;
     unsigned char *base_ = nullptr, *begin_ = nullptr, *data_ = nullptr;
     size_t bytes_ = 0, inner_ = 0, mapped_ = 0;
+    DType dtype_;
 };
 
 // Shared with the child: what it is doing, and what went wrong.
@@ -70,24 +74,24 @@ void put(char (&to)[N], const std::string &text) {
 // In the child: one variant on one problem.
 std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side) {
     Tensors t = make_exact_tensors(p, check_seed);
-    GuardedFloats input(t.input.size(), side), output(t.output.size(), side);
-    GuardedFloats filter(t.filter.size(), side), pointwise(t.pointwise_filter.size(), side);
-    const std::pair<GuardedFloats *, const std::vector<float> *> given[] = {
+    GuardedArray input(t.input.size(), side, p.dtype), output(t.output.size(), side, p.dtype);
+    GuardedArray filter(t.filter.size(), side), pointwise(t.pointwise_filter.size(), side);
+    const std::pair<GuardedArray *, const std::vector<float> *> given[] = {
         {&input, &t.input}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
     for (const auto &[guarded, values] : given) {
-        std::copy(values->begin(), values->end(), guarded->data());
+        guarded->fill(*values);
         guarded->forbid_writes();
     }
     Weights weights = t.weights();
     weights.filter = filter.data();
     weights.pointwise_filter = pointwise.data();
-    std::fill(output.data(), output.data() + t.output.size(), std::numeric_limits<float>::quiet_NaN());
+    output.fill(t.output);  // NaN
     Status status;
     const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
-    if (plan) status = plan->run(input.data(), output.data());
+    if (plan) status = plan->run(input.bytes(), output.bytes());
     if (!status.ok()) return status.message;
     if (!output.pattern_intact()) return "memory beside the output was written";
-    return check_output(t, output.data(), 1e6, variant.rel_error(p)).message;
+    return check_output(t, output.bytes(), 1e6, variant.rel_error(p)).message;
 }
 
 // Runs `body` in a child; returns what went wrong.
@@ -152,7 +156,7 @@ TEST_CASE("the guards notice a forbidden access", "[memory]") {
     Report &report = shared_report();
     const auto touch = [&](Side side, std::ptrdiff_t index, bool write) {
         return in_child(report, [=]() -> std::string {
-            GuardedFloats floats(10, side);
+            GuardedArray floats(10, side);
             volatile float *at = floats.data() + index;
             if (write)
                 *at = 1;

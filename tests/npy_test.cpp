@@ -1,5 +1,6 @@
 // .npy files.
 #include "catch.h"
+#include "runtime/half.h"
 #include "support.h"
 #include "tools/npy.h"
 
@@ -43,6 +44,26 @@ TEST_CASE("what was written is read back, and the bytes are NumPy's", "[npy]") {
         CHECK(read_npy(path, shape, "input") == std::vector<float>{1});
         CHECK(bytes_of(path).size() % 64 == 4);
     }
+}
+
+TEST_CASE("float16 is read where it is wanted and written as it is held", "[npy]") {
+    const TemporaryFolder folder;
+    const std::string path = folder.path("h.npy");
+    const std::vector<float> values = {1, -2, 3.5, 65504, 0x1p-24f, 0};
+    std::vector<uint16_t> halves(6);
+    store_elements(values.data(), 6, DType::f16, halves.data());
+    write_npy(path, {2, 3}, halves.data(), DType::f16);
+    CHECK(read_npy(path, {2, 3}, "input", DType::f16) == values);
+    CHECK(bytes_of(path) == npy(1, "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }" + std::string(58, ' ') + "\n",
+                                {reinterpret_cast<const char *>(halves.data()), 12}));
+    CHECK(bad_input([&] { read_npy(path, {2, 3}, "filter"); }) == path + ": has dtype '<f2'; the filter must be '<f4' (little-endian float32)");
+    const std::string floats = folder.write("f.npy", npy(1, good, six));
+    CHECK(bad_input([&] { read_npy(floats, {2, 3}, "input", DType::f16); }) == floats + ": has dtype '<f4'; the input must be '<f2' (little-endian float16)");
+    const std::string whole = bytes_of(path);
+    CHECK(bad_input([&] { read_npy(folder.write("s.npy", whole.substr(0, whole.size() - 1)), {2, 3}, "input", DType::f16); }).find("needs 12 bytes of elements, found 11") !=
+          std::string::npos);
+    CHECK(bad_input([&] { read_npy(folder.write("l.npy", whole + "x"), {2, 3}, "input", DType::f16); }).find("needs 12 bytes") != std::string::npos);
+    CHECK(bad_input([&] { read_npy(folder.write("k.npy", npy(1, "{'x': 1}", "")), {2, 3}, "input", DType::f16); }).find("'<f2'") != std::string::npos);
 }
 
 TEST_CASE("all versions and spellings of a header are read", "[npy]") {

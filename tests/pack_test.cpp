@@ -1,5 +1,6 @@
 // Packed weights: the generated packers against plain loops, sharing, refusals, files.
 #include "catch.h"
+#include "runtime/half.h"
 #include "runtime/winograd.h"
 #include "support.h"
 #include "tools/compile/in_process.h"
@@ -65,6 +66,7 @@ ConvProblem conv2d(int64_t k, int64_t c, int64_t r = 3, int64_t s = 3, int64_t g
 struct Packer {
     std::string name;
     Isa isa;
+    DType dtype;
     Kind kind;
     int tile;
     KernelFunction function;
@@ -74,6 +76,7 @@ struct Packer {
         Variant v;
         v.name = name.c_str();
         v.isa = isa;
+        v.dtype = dtype;
         v.kernel = [](void **) { return -1; };
         v.packer = function;
         v.filter_layout = {kind, panel, tile};
@@ -89,7 +92,7 @@ const std::vector<Packer> &packers() {
         const auto add = [&](const char *from, const Variant &v) {
             if (!v.packer || !cpu.runs(v.isa) || !known.insert(v.packer).second) return;
             const FilterLayout &layout = v.filter_layout;
-            made.push_back({fmt::format("{} {} {}", from, name(v.isa), layout.text()), v.isa, layout.kind, layout.tile, v.packer});
+            made.push_back({fmt::format("{} {} {} {}", from, name(v.isa), name(v.dtype), layout.text()), v.isa, v.dtype, layout.kind, layout.tile, v.packer});
         };
         for (const Variant &v : Registry::builtin()) add("ahead of time", v);
         static std::vector<std::unique_ptr<InProcessKernel>> kernels;
@@ -101,30 +104,38 @@ const std::vector<Packer> &packers() {
                 kernels.push_back(compile_in_process(specialise(conv2d(16, 16), isa, "hand", knobs)));
                 add("in process", kernels.back()->variant());
             }
+        ConvProblem half = conv2d(16, 16);
+        half.dtype = DType::f16;
+        kernels.push_back(compile_in_process(half, Isa::x64, "reference"));
+        add("in process", kernels.back()->variant());
         return made;
     }();
     return all;
 }
 
+const float *floats_of(const PackedWeights &packed) { return static_cast<const float *>(packed.data()); }
+
 std::vector<float> some_filter(const ConvProblem &p, uint32_t seed) { return make_random_tensors(p, seed).filter; }
 
-std::string packs_like(const ConvProblem &p, const Packer &packer, int64_t panel) {
+std::string packs_like(ConvProblem p, const Packer &packer, int64_t panel) {
+    p.dtype = packer.dtype;
     const std::vector<float> filter = some_filter(p, uint32_t(p.k * 31 + p.c));
     Status status;
     const Variant variant = packer.variant(panel);
     const auto packed = PackedWeights::pack(p, variant, {filter.data(), nullptr, nullptr, nullptr}, status);
     if (!packed) return status.message;
     const int64_t k = p.k / p.groups, c = p.c / p.groups, wide = panel ? panel : k;
-    const std::vector<float> wanted = packer.kind == Kind::winograd ? winograd_by_loops(filter, packer.tile, k, c, wide)
+    std::vector<float> wanted = packer.kind == Kind::winograd ? winograd_by_loops(filter, packer.tile, k, c, wide)
                                                                     : panels_by_loops(filter, p.groups, k, p.r * p.s, c, wide);
+    if (p.dtype == DType::f16) std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](float v) { return rounded_to_half(v); });
     const std::vector<PackedTensor> tensors = packed_tensors(p, variant.filter_layout);
     if (tensors[0].elements() != int64_t(wanted.size())) return fmt::format("{} elements instead of {}", tensors[0].elements(), wanted.size());
     for (size_t i = 0; i < wanted.size(); i++) {
-        const float got = packed->data()[i];
+        const float got = element(packed->at(tensors[0]), p.dtype, int64_t(i));
         if (got != wanted[i]) return fmt::format("element {} is {:a} instead of {:a}", i, got, wanted[i]);
     }
-    for (int64_t i = tensors[0].elements(); i < packed->floats(); i++)  // no biases
-        if (packed->data()[i] != 0) return fmt::format("element {} behind the filter is {}", i, packed->data()[i]);
+    for (int64_t i = tensors[0].bytes(); i < packed->bytes(); i++)  // no biases
+        if (const char got = static_cast<const char *>(packed->data())[i]; got != 0) return fmt::format("byte {} behind the filter is {}", i, int(got));
     return {};
 }
 
@@ -161,8 +172,10 @@ constexpr Operator operators[] = {Operator::conv2d, Operator::depthwise, Operato
 TEST_CASE("packers equal plain loops, the sign of zeros aside, around panels, channels, taps and groups", "[pack]") {
     set_num_threads(threads);
     std::map<std::pair<Kind, int>, int> kinds;
+    std::set<DType> dtypes;
     for (const Packer &packer : packers()) {
         kinds[{packer.kind, packer.tile}]++;
+        dtypes.insert(packer.dtype);
         const int64_t lanes = lanes_f32(packer.isa);
         const auto check = [&](const ConvProblem &p, int64_t panel) {
             const std::string why = packs_like(p, packer, panel);
@@ -181,6 +194,7 @@ TEST_CASE("packers equal plain loops, the sign of zeros aside, around panels, ch
     }
     for (const auto &kind : {std::pair(Kind::panels, 0), std::pair(Kind::winograd, 2), std::pair(Kind::winograd, 4), std::pair(Kind::winograd, 6)})
         CHECK(kinds[kind] >= 1);
+    CHECK(dtypes.size() == 2);
 }
 
 TEST_CASE("random filters are packed as by plain loops", "[pack]") {
@@ -208,7 +222,7 @@ TEST_CASE("each constant stands where the kernel's arguments have it, zeros in b
         const auto packed = PackedWeights::pack(p, v, t.weights(), status);
         REQUIRE(status.message == "");
         CHECK(packed->layout() == v.filter_layout);
-        CHECK(packed->bytes() == packed->floats() * 4);
+        CHECK(packed->bytes() % 64 == 0);
         CHECK(packed->pack_seconds() > 0);
         std::vector<std::vector<float>> wanted;
         const int64_t panel = v.filter_layout.panel;
@@ -220,13 +234,58 @@ TEST_CASE("each constant stands where the kernel's arguments have it, zeros in b
         }
         const std::vector<PackedTensor> tensors = packed_tensors(p, v.filter_layout);
         REQUIRE(tensors.size() == wanted.size());
-        std::vector<float> whole(size_t(packed->floats()), 0.0f);
+        std::vector<float> whole(size_t(packed->bytes() / 4), 0.0f);
         for (size_t i = 0; i < wanted.size(); i++) {
             CHECK(tensors[i].elements() == int64_t(wanted[i].size()));
-            CHECK(tensors[i].offset % 16 == 0);
-            std::copy(wanted[i].begin(), wanted[i].end(), whole.begin() + tensors[i].offset);
+            CHECK(tensors[i].dtype == DType::f32);
+            CHECK(tensors[i].offset % 64 == 0);
+            std::copy(wanted[i].begin(), wanted[i].end(), whole.begin() + tensors[i].offset / 4);
         }
-        CHECK(std::equal(whole.begin(), whole.end(), packed->data()));
+        CHECK(std::equal(whole.begin(), whole.end(), floats_of(*packed)));
+    }
+}
+
+TEST_CASE("filters of an f16 problem are halves, its biases floats, each at the start of a cache line", "[pack]") {
+    const TemporaryFolder folder;
+    for (Operator op : operators) {
+        ConvProblem p = problem(op);
+        p.dtype = DType::f16;
+        const Variant *const v = Registry::builtin().select(p, Cpu::detect(), 1);
+        REQUIRE(v);
+        INFO(v->name);
+        Tensors t = make_random_tensors(p, check_seed);  // filters are no halves yet
+        Status status;
+        const auto packed = PackedWeights::pack(p, *v, t.weights(), status);
+        REQUIRE(status.message == "");
+        std::vector<std::vector<float>> wanted;
+        if (op == Operator::depthwise || op == Operator::depsep) wanted = {t.filter, op == Operator::depsep ? t.mid_bias : t.bias};
+        if (op != Operator::depthwise) {
+            wanted.push_back(panels_by_loops(op == Operator::depsep ? t.pointwise_filter : t.filter, 1, p.k, op == Operator::conv2d ? 9 : 1, p.c, p.k));
+            wanted.push_back(t.bias);
+        }
+        const std::vector<PackedTensor> tensors = packed_tensors(p, v->filter_layout);
+        REQUIRE(tensors.size() == wanted.size());
+        int64_t end = 0;
+        for (size_t i = 0; i < tensors.size(); i++) {
+            const bool bias = i % 2 == 1;
+            CHECK(tensors[i].dtype == (bias ? DType::f32 : DType::f16));
+            CHECK(tensors[i].elements() == int64_t(wanted[i].size()));
+            CHECK(tensors[i].offset == (end + 63) / 64 * 64);
+            end = tensors[i].offset + tensors[i].elements() * (bias ? 4 : 2);
+            int64_t wrong = 0;
+            for (size_t e = 0; e < wanted[i].size(); e++)
+                wrong += element(packed->at(tensors[i]), tensors[i].dtype, int64_t(e)) != (bias ? wanted[i][e] : rounded_to_half(wanted[i][e]));
+            CHECK(wrong == 0);
+        }
+        CHECK(packed->bytes() == (end + 63) / 64 * 64);
+
+        const std::string path = folder.path("w.packed");
+        write_packed_file(path, *packed);
+        CHECK(std::memcmp(read_packed_file(path, p, *v)->data(), packed->data(), size_t(packed->bytes())) == 0);
+        ConvProblem floats = p;
+        floats.dtype = DType::f32;
+        const std::string refused = bad_input([&] { read_packed_file(path, floats, reference_variant(op)); });
+        CHECK_THAT(refused, Catch::Contains(p.weights_key()) && Catch::Contains(floats.weights_key()));
     }
 }
 
@@ -323,8 +382,8 @@ TEST_CASE("weights packed for another layout or other filters are refused, with 
             CHECK(status.message == fmt::format("packing for kernel {} failed: error code -7", lame.name));
         }
     }
-    CHECK(!PackedWeights::restore(p, v, AlignedFloats::zeros(16), status));
-    CHECK(status.message.find("have 16 elements") != std::string::npos);
+    CHECK(!PackedWeights::restore(p, v, AlignedBytes::zeros(64), status));
+    CHECK(status.message.find("have 64 bytes") != std::string::npos);
 }
 
 TEST_CASE("a packer that is given panels it was not made for says so", "[pack]") {

@@ -204,7 +204,7 @@ TEST_CASE("peers: right ones are timed, all others are told and the rest goes on
 
 TEST_CASE("peers: without an interpreter, with answers that make no sense, and the files of a problem", "[peer]") {
     const Tensors tensors = make_exact_tensors(example(), 1);
-    AlignedFloats output(tensors.problem.output_elements());
+    AlignedArray output(DType::f32, tensors.problem.output_elements());
     std::string folder;
     {
         const PeerFiles files(tensors);
@@ -241,7 +241,7 @@ TEST_CASE("peers: the real ones agree with the reference", "[peer]") {
         Peer peer(name, tools, 1);
         for (const ConvProblem &problem : set.problems) {
             const Tensors tensors = make_exact_tensors(problem, 1);
-            AlignedFloats output(problem.output_elements());
+            AlignedArray output(DType::f32, problem.output_elements());
             const PeerFiles files(tensors);
             const PeerCheck result = check_peer(peer, tensors, files, output);
             INFO(name << " on " << problem.name << ": " << result.check << " " << result.message);

@@ -118,6 +118,29 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
     }
 }
 
+TEST_CASE("an f16 problem moves half the bytes, but for its biases, and is another problem with other weights", "[problem]") {
+    CHECK(name(DType::f16) == "f16");
+    CHECK(dtype_from_name("f16") == DType::f16);
+    CHECK(dtype_names() == "f32, f16");
+    CHECK(size_in_bytes(DType::f16) == 2);
+    for (uint32_t seed = 1; seed <= 50; seed++) {
+        const ConvProblem p = random_problem(seed);
+        ConvProblem half = p;
+        half.dtype = DType::f16;
+        INFO(half.key());
+        CHECK(half.validate() == "");
+        const double bias_bytes = 4 * (p.out.bias ? double(p.out_channels()) : 0) + 4 * (p.mid.bias ? double(p.mid_channels()) : 0);
+        CHECK(half.bytes() - bias_bytes == (p.bytes() - bias_bytes) / 2);
+        CHECK(half.unfused_bytes() - half.bytes() == (p.unfused_bytes() - p.bytes()) / 2);
+        CHECK(half.flops() == p.flops());
+        CHECK(half.key() != p.key());
+        CHECK(half.weights_key() != p.weights_key());
+        if (p.op != Operator::depsep) continue;
+        CHECK(half.depthwise_half().dtype == DType::f16);
+        CHECK(half.depthwise_half().bytes() + half.pointwise_half().bytes() == half.unfused_bytes());
+    }
+}
+
 TEST_CASE("the microbenchmark has the published cost", "[problem]") {
     const ProblemSet set = load_suite("microbenchmark");
     const auto find = [&](const std::string &name) {

@@ -1,5 +1,6 @@
 // The reference itself: against hand-computed values and loops straight from the definition.
 #include "catch.h"
+#include "runtime/half.h"
 #include "support.h"
 
 #include <cmath>
@@ -39,6 +40,12 @@ ConvProblem shape(Operator op, int64_t h, int64_t w, int64_t c, int64_t k, int64
     p.r = r;
     p.s = s;
     if (op == Operator::pointwise) p.pad_mode = PadMode::valid;
+    return p;
+}
+
+ConvProblem random_half_problem(uint32_t seed) {
+    ConvProblem p = random_problem(seed);
+    p.dtype = DType::f16;
     return p;
 }
 
@@ -151,6 +158,114 @@ TEST_CASE("exact tensors are small integers whose sums are exact in f32, and mos
         for (float x : out) mute += x == 0 || (p.out.activation == Activation::relu6 && x == 6);
     }
     CHECK(double(mute) < 0.45 * double(outputs));
+}
+
+TEST_CASE("an f16 problem reads halves, rounds depsep's middle to halves and rounds its results once", "[reference]") {
+    const float tenth = rounded_to_half(0.1f);
+    REQUIRE(tenth != 0.1f);
+    ConvProblem p = shape(Operator::pointwise, 1, 1, 1, 2, 1, 1);
+    p.dtype = DType::f16;
+    p.out.bias = true;
+    // The filter is rounded, the bias is not, the sum is.
+    CHECK(output_of(tensors(p, {3}, {0.1f, 1}, {}, {}, {0.1f, 2046})) == std::vector<double>{rounded_to_half(3 * double(tenth) + double(0.1f)), 2048});
+    p = shape(Operator::depsep, 1, 1, 1, 1, 1, 1);
+    p.dtype = DType::f16;
+    // 3 * 0.1 is no half, and 2051 is none.
+    CHECK(output_of(tensors(p, {3}, {0.1f}, {-1})) == std::vector<double>{-rounded_to_half(3 * double(tenth))});
+    CHECK(output_of(tensors(p, {2048}, {1}, {1.0f})) == std::vector<double>{2048});
+    p.mid.bias = true;
+    CHECK(output_of(tensors(p, {2048}, {1}, {0.25f}, {3.0f})) == std::vector<double>{513});  // 2051 is stored as 2052
+}
+
+TEST_CASE("exact tensors of an f16 problem stay in range, with a middle and most results that half holds exactly", "[reference]") {
+    std::vector<ConvProblem> problems;
+    for (uint32_t seed = 1; seed <= 300; seed++) problems.push_back(random_half_problem(seed));
+    ConvProblem large = shape(Operator::depsep, 3, 3, 1024, 20, 3, 3);
+    large.dtype = DType::f16;
+    problems.push_back(large);
+    large.op = Operator::conv2d, large.c = 4000, large.r = large.s = 31;
+    problems.push_back(large);
+    int64_t outputs = 0, inexact = 0, mute = 0;
+    for (const ConvProblem &p : problems) {
+        INFO(p.key());
+        const Tensors t = make_exact_tensors(p, 1);
+        // Of the magnitudes, without activation: the bounds of every partial sum.
+        Tensors magnitudes = t;
+        for (std::vector<float> *v : {&magnitudes.input, &magnitudes.filter, &magnitudes.pointwise_filter, &magnitudes.mid_bias, &magnitudes.bias})
+            for (float &x : *v) x = std::fabs(x);
+        magnitudes.problem.dtype = DType::f32;
+        magnitudes.problem.out.activation = magnitudes.problem.mid.activation = Activation::none;
+        for (double x : output_of(magnitudes)) REQUIRE(x <= 65504);
+        if (p.op == Operator::depsep) {
+            Tensors first = magnitudes;
+            first.problem = magnitudes.problem.depthwise_half();
+            first.bias = magnitudes.mid_bias;
+            for (double x : output_of(first)) REQUIRE(x <= 2048);
+        }
+        const std::vector<float> out = rounded(t);
+        outputs += int64_t(out.size());
+        for (float x : out) {
+            REQUIRE(x == rounded_to_half(x));
+            inexact += std::fabs(x) > 2048;
+            mute += x == 0 || (p.out.activation == Activation::relu6 && x == 6);
+        }
+    }
+    CHECK(double(inexact) < 0.03 * double(outputs));
+    CHECK(double(mute) < 0.45 * double(outputs));
+}
+
+TEST_CASE("check_output of an f16 problem passes the right halves and finds the next ones", "[reference]") {
+    for (uint32_t seed = 1; seed <= 80; seed++) {
+        const ConvProblem p = random_half_problem(seed);
+        INFO(p.key());
+        const bool hardswish = p.out.activation == Activation::hardswish || p.mid.activation == Activation::hardswish;
+        for (const Tensors &t : {make_exact_tensors(p, seed), make_random_tensors(p, seed)}) {
+            for (float x : t.input) REQUIRE(x == rounded_to_half(x));
+            const std::vector<float> right = rounded(t);
+            AlignedArray out(DType::f16, right);
+            REQUIRE(check_output(t, out.data()).message == "");
+            uint16_t &half = static_cast<uint16_t *>(out.data())[int64_t(seed) * 7919 % p.output_elements()];
+            const uint16_t was = half;
+            // Not even the last bit where sums are exact; elsewhere the last bit of the exponent.
+            const bool exact = t.exact && !hardswish;
+            half = uint16_t(was ^ (exact ? 1 : 0x400));
+            const CheckResult bad = check_output(t, out.data());
+            INFO(was << " became " << half << ": " << bad.message);
+            if (exact || std::fabs(float_from_half(was)) > 0.5f) REQUIRE(!bad.passed);
+            half = 0x7e00;  // NaN
+            REQUIRE(!check_output(t, out.data()).passed);
+            REQUIRE(!check_output(t, out.data(), 1).passed);
+        }
+    }
+}
+
+TEST_CASE("the tolerance of f16 holds for f32 sums in another order, which mostly round to the same half", "[reference]") {
+    int64_t outputs = 0, other = 0;
+    for (uint32_t seed = 1; seed <= 200; seed++) {
+        ConvProblem p = random_half_problem(seed);
+        if (p.op != Operator::pointwise) continue;
+        p.out.activation = Activation::none;
+        const Tensors t = make_random_tensors(p, seed);
+        const std::vector<float> want = rounded(t);
+        std::vector<float> out(want.size());
+        for (int64_t i = 0; i < p.n * p.h * p.w; i++)
+            for (int64_t k = 0; k < p.k; k++) {
+                float sum = 0;
+                for (int64_t c = p.c - 1; c >= 0; c--) sum += t.input[size_t(i * p.c + c)] * rounded_to_half(t.filter[size_t(k * p.c + c)]);
+                if (p.out.bias) sum += t.bias[size_t(k)];
+                out[size_t(i * p.k + k)] = sum;
+            }
+        INFO(p.key());
+        AlignedArray halves(DType::f16, out);
+        REQUIRE(check_output(t, halves.data()).message == "");
+        const std::vector<float> stored = halves.values();
+        for (size_t i = 0; i < want.size(); i++) other += stored[i] != want[i];
+        outputs += int64_t(want.size());
+        for (float &x : out) x += 3e-3f + std::fabs(x) / 256;
+        REQUIRE(!check_output(t, AlignedArray(DType::f16, out).data()).passed);
+    }
+    CHECK(outputs > 1000);
+    CHECK(double(other) < 0.01 * double(outputs));
 }
 
 TEST_CASE("tensors depend on the seed alone", "[reference]") {

@@ -1,6 +1,7 @@
 // The table of variants and the choice from it.
 #include "catch.h"
 #include "support.h"
+#include "tools/selection.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -49,24 +50,26 @@ TEST_CASE("variants have different names that begin with their fields, and are f
     CHECK(all.find("") == nullptr);
 }
 
-TEST_CASE("the last variant of each operator is the reference, which takes everything and is built", "[registry]") {
-    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
-        const Variant *last = nullptr;
-        for (const Variant &v : Registry::builtin())
-            if (v.op == op) last = &v;
-        INFO(name(op));
-        REQUIRE(last);
-        CHECK(last->is_reference());
-        CHECK(last->isa == Isa::x64);
-        CHECK(last->when_count == 0);
-        CHECK(last->kernel != nullptr);
-    }
+TEST_CASE("the last variant of each operator and type is the reference, which takes everything and is built", "[registry]") {
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep})
+        for (DType dtype : {DType::f32, DType::f16}) {
+            const Variant *last = nullptr;
+            for (const Variant &v : Registry::builtin())
+                if (v.op == op && v.dtype == dtype) last = &v;
+            INFO(name(op) << " " << name(dtype));
+            REQUIRE(last);
+            CHECK(last->is_reference());
+            CHECK(last->isa == Isa::x64);
+            CHECK(last->when_count == 0);
+            CHECK(last->kernel != nullptr);
+        }
 }
 
 TEST_CASE("select takes the first that is built, runs on the CPU and takes the problem, and always answers", "[registry]") {
     for (Isa isa : cpu_isas)
         for (uint32_t seed = 1; seed <= 200; seed++) {
-            const ConvProblem p = random_problem(seed);
+            ConvProblem p = random_problem(seed);
+            if (seed % 4 == 0) p.dtype = DType::f16;
             const Variant *first = nullptr;
             for (const Variant &v : Registry::builtin())
                 if (!first && v.kernel && v.is_for(1) && v.refuses(p).empty() && int(v.isa) <= int(isa)) first = &v;
@@ -86,8 +89,8 @@ TEST_CASE("the table says which layout a variant reads and what packs it", "[reg
         CHECK((v.packer == nullptr) == (layout == "as_given"));
         CHECK((layout.find("winograd4_panels") == 0) == (std::string(v.name).find("_wm4") != std::string::npos));
         if (!v.is_hand_scheduled() && v.op != Operator::depthwise) CHECK(layout == "one_panel");
-        for (const Variant &other : Registry::builtin())  // one packer for each kind of layout and ISA
-            if (v.packer && v.packer == other.packer) CHECK((v.isa == other.isa && v.filter_layout.tile == other.filter_layout.tile));
+        for (const Variant &other : Registry::builtin())  // one packer for each kind of layout, type and ISA
+            if (v.packer && v.packer == other.packer) CHECK((v.isa == other.isa && v.dtype == other.dtype && v.filter_layout.tile == other.filter_layout.tile));
     }
     CHECK(layouts.size() >= 4);
 }
@@ -196,6 +199,22 @@ TEST_CASE("SEPAL_MAX_ISA imitates a lesser CPU", "[registry]") {
         const MaxIsa masked(std::string(name(isa)).c_str());
         CHECK(int(Cpu::detect().best) <= int(isa));
     }
+}
+
+TEST_CASE("a variant of another type refuses, and where there is none of a type that is said", "[registry]") {
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.h = p.w = 3, p.c = 5, p.k = 2, p.pad_mode = PadMode::valid;
+    const Variant *const floats = Registry::builtin().select(p, cpu_up_to(Isa::x64), 1);
+    REQUIRE(floats);
+    p.dtype = DType::f16;
+    CHECK(floats->refuses(p) == "takes f32, the problem is f16");
+    CHECK(Registry::builtin().select(p, cpu_up_to(Isa::x64), 1)->dtype == DType::f16);
+    const Registry only_floats(floats, 1);
+    CHECK(only_floats.select(p, cpu_up_to(Isa::x64), 1) == nullptr);
+    CHECK(why_none(p, only_floats, cpu_up_to(Isa::x64)) == "no CPU kernel takes f16");
+    p.dtype = DType::f32;
+    CHECK(why_none(p, only_floats, cpu_up_to(Isa::x64)) == "no variant takes it");
 }
 
 TEST_CASE("a plan refuses what it cannot do, with the reason", "[registry]") {

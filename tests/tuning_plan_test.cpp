@@ -162,6 +162,36 @@ TEST_CASE("a plan has the packers of its kernels, each once", "[tuning]") {
     CHECK(packers[1].generator_params.at("winograd") == "6");
 }
 
+TEST_CASE("a row names its types, f32 where it names none", "[tuning]") {
+    const TemporaryFolder folder;
+    const auto plan = [&](const std::string &row) { return plan_kernels(folder.write("t.json", R"({"variants": [)" + row + "]}"), {Isa::x64}); };
+    const std::vector<KernelSpec> both = plan(R"({"op": "conv2d", "dtype": ["f32", "f16"], "isa": ["x64"], "scheduler": "reference"})");
+    REQUIRE(both.size() == 2);
+    CHECK(to_json(both[0]) == to_json(plan(R"({"op": "conv2d", "isa": ["x64"], "scheduler": "reference"})").at(0)));
+    CHECK(both[0].generator_params.count("dtype") == 0);
+    CHECK(both[1].name == "conv2d_f16_nhwc_x64_reference");
+    CHECK(both[1].dtype == DType::f16);
+    CHECK(both[1].generator_params.at("dtype") == "float16");
+    CHECK(to_json(kernel_spec_from_json(to_json(both[1]))) == to_json(both[1]));
+    const std::vector<FunctionSpec> packers = packers_for(both);
+    REQUIRE(packers.size() == 2);
+    CHECK(packers[0].name == "pack_f16_x64_panels");
+    CHECK(packers[0].generator_params.at("dtype") == "float16");
+    CHECK(packers[1].name == "pack_f32_x64_panels");
+
+    const auto refused = [&](const std::string &row, const std::string &part) { CHECK_THAT(bad_input([&] { plan(row); }), Contains("t.json: variant 0") && Contains(part)); };
+    refused(R"({"op": "conv2d", "dtype": "f16", "isa": ["x64"], "scheduler": "reference"})", "\"dtype\" is to be a list of f32, f16");
+    refused(R"({"op": "conv2d", "dtype": [], "isa": ["x64"], "scheduler": "reference"})", "\"dtype\" is to be a list of f32, f16");
+    refused(R"({"op": "conv2d", "dtype": ["f8"], "isa": ["x64"], "scheduler": "reference"})", "\"dtype\" holds \"f8\"; allowed: f32, f16");
+    refused(R"({"op": "conv2d", "dtype": ["f16"], "isa": ["x64"], "scheduler": "hand"})",
+            "\"f16\" with scheduler \"hand\", but the hand-written schedules for CPUs are for f32, not f16");
+    ConvProblem p = small_problem();
+    p.dtype = DType::f16;
+    std::string why_not;
+    CHECK(!specialise_for(p, Cpu(), why_not));
+    CHECK(why_not == "the hand-written schedules for CPUs are for f32, not f16");
+}
+
 TEST_CASE("the records that are part of the program can all be read", "[tuning]") {
     CHECK(builtin_tuning().complaints == std::vector<std::string>());
 }

@@ -40,7 +40,8 @@ TEST_CASE("300 random problems get a variant, and every variant that takes them 
     const Cpu cpu = Cpu::detect();
     const std::vector<const Variant *> variants = runnable_variants();
     for (uint32_t seed = 1; seed <= 300; seed++) {
-        const ConvProblem p = random_problem(seed);
+        ConvProblem p = random_problem(seed);
+        if (seed % 3 == 0) p.dtype = DType::f16;
         INFO(p.key());
         const Variant *selected = Registry::builtin().select(p, cpu, threads);
         REQUIRE(selected);
@@ -60,7 +61,8 @@ TEST_CASE("values that are no integers stay within the bound on rounding", "[ran
     set_num_threads(threads);
     for (const Variant *v : runnable_variants())
         for (uint32_t seed = 1; seed <= 80; seed++) {
-            const ConvProblem p = random_problem(seed);
+            ConvProblem p = random_problem(seed);
+            p.dtype = v->dtype;
             if (!v->refuses(p).empty()) continue;
             Tensors t = make_random_tensors(p, check_seed);
             const CheckResult result = check_variant(*v, t);
@@ -101,20 +103,19 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
             const CheckResult checked = check_variant(*v, fused, 1e5);
             REQUIRE(report(checked.passed, *v, p, checked.message, check_command(*v, p, threads)));
 
-            const auto run = [&](const ConvProblem &half, const float *input, const Weights &weights) {
+            const auto run = [&](const ConvProblem &half, const AlignedArray &input, const Weights &weights) {
                 Status status;
                 const Variant *variant = Registry::builtin().select(half, cpu, threads);
                 REQUIRE(variant);
                 const std::unique_ptr<Plan> plan = Plan::create(half, *variant, weights, status);
                 REQUIRE(status.message == "");
-                AlignedFloats output(half.output_elements());
-                REQUIRE(plan->run(input, output.data()).message == "");
+                AlignedArray output(half.dtype, half.output_elements());
+                REQUIRE(plan->run(input.data(), output.data()).message == "");
                 return output;
             };
             const Weights w = fused.weights();
-            const AlignedFloats middle = run(p.depthwise_half(), fused.input.data(), {w.filter, nullptr, nullptr, w.mid_bias});
-            const AlignedFloats output = run(p.pointwise_half(), middle.data(), {w.pointwise_filter, nullptr, nullptr, w.bias});
-            const bool equal = std::equal(fused.output.begin(), fused.output.end(), output.data());
+            const AlignedArray middle = run(p.depthwise_half(), AlignedArray(p.dtype, fused.input), {w.filter, nullptr, nullptr, w.mid_bias});
+            const bool equal = fused.output == run(p.pointwise_half(), middle, {w.pointwise_filter, nullptr, nullptr, w.bias}).values();
             CHECK(report(equal, *v, p, "the two kernels give another result", test_command("fused")));
             compared++;
         }
@@ -135,6 +136,7 @@ TEST_CASE("a kernel that is given a shape it was not made for reports it or is r
         ConvProblem p;
         p.name = "wrong_shape";
         p.op = v->op;
+        p.dtype = v->dtype;
         p.h = 5;
         p.w = 6;
         p.c = 7;

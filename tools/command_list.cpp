@@ -81,7 +81,7 @@ void print_choices(const Options &o, const std::vector<const Variant *> &variant
     for (const ConvProblem &p : problems_matching(o.problems, o.suite, o.name).problems) {
         const Variant *chosen = Registry::builtin().select(p, cpu, o.threads);
         json takers = json::array(), refusers = json::array();
-        if (!o.as_json) fmt::print("{}: {}\n  chosen   {}\n", p.name, p.key(), chosen ? chosen->name : "none");
+        if (!o.as_json) fmt::print("{}: {}\n  chosen   {}\n", p.name, p.key(), chosen ? chosen->name : "none: " + why_none(p, Registry::builtin(), cpu));
         for (const Variant *v : variants) {
             if (v->op != p.op || v == chosen) continue;
             std::string why = v->refuses(p);

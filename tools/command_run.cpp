@@ -35,15 +35,15 @@ ConvProblem find_problem(const Options &o) {
                                o.name.empty() ? "is missing" : "\"" + o.name + "\" is none of its problems", names));
 }
 
-// Reads the array of one option. `wanted`: the problem has this tensor.
+// Reads the array of one option, whose elements are of the type. `wanted`: the problem has this tensor.
 std::vector<float> read_tensor(const ConvProblem &p, const char *option, const std::string &path, const char *tensor, bool wanted,
-                               const std::vector<int64_t> &shape) {
+                               const std::vector<int64_t> &shape, DType dtype = DType::f32) {
     if (!wanted && !path.empty())
         throw BadInput(fmt::format("{}: problem \"{}\" ({}) has no {}; leave {} out", path, p.name, name(p.op), tensor, option));
     if (!wanted) return {};
     if (path.empty())
         throw BadInput(fmt::format("{} is missing: problem \"{}\" has a {} of shape {}", option, p.name, tensor, shape_text(shape)));
-    return read_npy(path, shape, fmt::format("{} of problem \"{}\"", tensor, p.name));
+    return read_npy(path, shape, fmt::format("{} of problem \"{}\"", tensor, p.name), dtype);
 }
 
 std::vector<int64_t> filter_shape(const ConvProblem &p) {
@@ -86,7 +86,7 @@ int run(const Options &o) {
         variant = Registry::builtin().select(p, cpu, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
     const bool depsep = p.op == Operator::depsep;
     const bool unpacked = o.packed.empty();
-    const std::vector<float> input = read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c});
+    const AlignedArray input(p.dtype, read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c}, p.dtype));
     const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", unpacked, filter_shape(p));
     const std::vector<float> mid_bias = read_tensor(p, "--mid-bias", o.mid_bias, "mid_bias", unpacked && p.mid.bias, {p.mid_channels()});
     const std::vector<float> pointwise =
@@ -102,12 +102,12 @@ int run(const Options &o) {
         std::string why_not;
         in_process = compile_for(p, knobs, cpu, why_not);
         variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu, o.threads);
-        if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": no variant takes it, and {}", o.problems, p.name, why_not));
+        if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": {}, and {}", o.problems, p.name, why_none(p, Registry::builtin(), cpu), why_not));
         if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
     }
     set_num_threads(o.threads);
 
-    AlignedFloats output(p.output_elements());
+    AlignedArray output(p.dtype, p.output_elements());
     Status status;
     std::shared_ptr<const PackedWeights> weights;
     if (unpacked)
@@ -119,7 +119,7 @@ int run(const Options &o) {
     if (!status.ok()) throw std::runtime_error(fmt::format("{}: problem \"{}\": {}", o.problems, p.name, status.message));
     const std::vector<int64_t> shape = {p.n, p.p(), p.q(), p.out_channels()};
     if (!o.save_packed.empty()) write_packed_file(o.save_packed, *weights);
-    write_npy(o.output, shape, output.data());
+    write_npy(o.output, shape, output.data(), p.dtype);
     fmt::print("{}: {} {} by {}{}\n", p.name, o.output, shape_text(shape), variant->name,
                in_process ? fmt::format(" (compiled in process in {:.1f} s)", in_process->compile_seconds()) : "");
     if (!o.save_packed.empty())
@@ -132,7 +132,7 @@ int run(const Options &o) {
 
 void add_run_command(CLI::App &app, int &exit_code) {
     auto options = std::make_shared<Options>();
-    CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (float32, C order)");
+    CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (C order; float32, input and output of an f16 problem float16)");
     command->add_option("--problems", options->problems, "File of problems")->required();
     command->add_option("--name", options->name, "The problem; may be left out when the file has one");
     command->add_option("--variant", options->variant,

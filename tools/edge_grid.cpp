@@ -62,7 +62,7 @@ std::vector<int64_t> channels_around(int64_t unit) {
 
 class Grid {
 public:
-    explicit Grid(Operator op) : op_(op) {}
+    Grid(Operator op, DType dtype) : op_(op), dtype_(dtype) {}
 
     // Activations and biases change from one problem to the next, each at its own pace.
     void add(const Space &at, int64_t c, int64_t k, int64_t multiplier = 1, int64_t groups = 1) {
@@ -70,6 +70,7 @@ public:
         ConvProblem p;
         p.name = fmt::format("edge.{}.{}", sepal::name(op_), i);
         p.op = op_;
+        p.dtype = dtype_;
         p.n = at.n;
         p.h = at.h;
         p.w = at.w;
@@ -98,6 +99,7 @@ public:
 
 private:
     Operator op_;
+    DType dtype_;
 };
 
 }  // namespace
@@ -105,7 +107,7 @@ private:
 std::vector<ConvProblem> edge_grid(const Variant &variant) {
     const int64_t lanes = lanes_f32(variant.isa), panel = variant.filter_layout.panel, unit = panel > 0 ? panel : lanes;
     const bool has_depthwise = variant.op == Operator::depthwise || variant.op == Operator::depsep;
-    Grid grid(variant.op);
+    Grid grid(variant.op, variant.dtype);
     for (const Space &space : spaces) grid.add(space, lanes + 1, std::min<int64_t>(unit + 1, 150));
     size_t next = 0;
     for (int64_t c : channels_around(lanes))

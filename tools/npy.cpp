@@ -1,5 +1,6 @@
 #include "tools/npy.h"
 
+#include "runtime/half.h"
 #include "tools/files.h"
 
 #include <fmt/format.h>
@@ -19,6 +20,11 @@ namespace {
 
 constexpr std::string_view magic("\x93NUMPY", 6);
 
+struct NumpyType {
+    const char *descr, *text;
+};
+NumpyType numpy_type(DType dtype) { return dtype == DType::f32 ? NumpyType{"'<f4'", "float32"} : NumpyType{"'<f2'", "float16"}; }
+
 struct CloseFile {
     void operator()(std::FILE *f) const { std::fclose(f); }
 };
@@ -36,7 +42,7 @@ public:
     std::string order;  // True or False
     std::string shape;  // as written
 
-    Header(std::string_view text, const std::string &path) : text_(text), path_(path) {
+    Header(std::string_view text, const std::string &path, const char *wanted) : text_(text), path_(path), wanted_(wanted) {
         expect('{');
         while (peek() != '}') {
             const std::string key = value();
@@ -70,11 +76,12 @@ public:
 private:
     std::string_view text_;
     const std::string &path_;
+    const char *wanted_;  // descr
 
     [[noreturn]] void fail(const std::string &found) const {
         throw BadInput(fmt::format("{}: is not a .npy file: found {}; allowed: "
-                                   "{{'descr': '<f4', 'fortran_order': False, 'shape': (...)}}",
-                                   path_, printable(found)));
+                                   "{{'descr': {}, 'fortran_order': False, 'shape': (...)}}",
+                                   path_, printable(found), wanted_));
     }
     static std::string printable(std::string text) {
         for (char &c : text)
@@ -137,19 +144,15 @@ std::string read_header(std::FILE *file, const std::string &path) {
     return header;
 }
 
-}  // namespace
-
-std::string shape_text(const std::vector<int64_t> &shape) {
-    return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-}
-
-std::vector<float> read_npy(const std::string &path, const std::vector<int64_t> &shape, const std::string &tensor) {
+template<typename Element>
+std::vector<Element> read_elements(const std::string &path, const std::vector<int64_t> &shape, const std::string &tensor, DType dtype) {
+    const NumpyType wanted_type = numpy_type(dtype);
     std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
     if (!file) throw BadInput(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
     const std::string text = read_header(file.get(), path);
-    const Header header(text, path);
-    if (header.descr != "'<f4'")
-        throw BadInput(fmt::format("{}: has dtype {}; the {} must be '<f4' (little-endian float32)", path, header.descr, tensor));
+    const Header header(text, path, wanted_type.descr);
+    if (header.descr != wanted_type.descr)
+        throw BadInput(fmt::format("{}: has dtype {}; the {} must be {} (little-endian {})", path, header.descr, tensor, wanted_type.descr, wanted_type.text));
     if (header.order != "False")
         throw BadInput(fmt::format("{}: has fortran_order {}; the {} must be in C order (False)", path, header.order, tensor));
     if (const std::vector<int64_t> found = header.extents(); found != shape)
@@ -157,32 +160,46 @@ std::vector<float> read_npy(const std::string &path, const std::vector<int64_t> 
 
     // Grows with what is there, so that a short file costs no memory.
     const size_t elements = size_t(product(shape)), block = size_t(1) << 20;
-    std::vector<float> data;
+    std::vector<Element> data;
     size_t bytes = 0;
-    while (bytes < elements * sizeof(float)) {
+    while (bytes < elements * sizeof(Element)) {
         data.resize(std::min(elements, data.size() + block));
-        const size_t wanted = data.size() * sizeof(float) - bytes;
+        const size_t wanted = data.size() * sizeof(Element) - bytes;
         const size_t got = std::fread(reinterpret_cast<char *>(data.data()) + bytes, 1, wanted, file.get());
         bytes += got;
         if (got < wanted) break;
     }
     if (std::ferror(file.get())) throw BadInput(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
-    if (bytes < elements * sizeof(float))
+    if (bytes < elements * sizeof(Element))
         throw BadInput(fmt::format("{}: is truncated: shape {} needs {} bytes of elements, found {}", path, shape_text(shape),
-                                   elements * sizeof(float), bytes));
+                                   elements * sizeof(Element), bytes));
     if (std::fgetc(file.get()) != EOF)
         throw BadInput(
-            fmt::format("{}: has bytes after its elements; shape {} needs {} bytes", path, shape_text(shape), elements * sizeof(float)));
+            fmt::format("{}: has bytes after its elements; shape {} needs {} bytes", path, shape_text(shape), elements * sizeof(Element)));
     return data;
 }
 
-void write_npy(const std::string &path, const std::vector<int64_t> &shape, const float *data) {
-    std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': {}, }}", shape_text(shape));
+}  // namespace
+
+std::string shape_text(const std::vector<int64_t> &shape) {
+    return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
+
+std::vector<float> read_npy(const std::string &path, const std::vector<int64_t> &shape, const std::string &tensor, DType dtype) {
+    if (dtype == DType::f32) return read_elements<float>(path, shape, tensor, dtype);
+    const std::vector<uint16_t> halves = read_elements<uint16_t>(path, shape, tensor, dtype);
+    std::vector<float> values(halves.size());
+    load_elements(halves.data(), dtype, int64_t(halves.size()), values.data());
+    return values;
+}
+
+void write_npy(const std::string &path, const std::vector<int64_t> &shape, const void *data, DType dtype) {
+    std::string header = fmt::format("{{'descr': {}, 'fortran_order': False, 'shape': {}, }}", numpy_type(dtype).descr, shape_text(shape));
     // The elements begin at a multiple of 64 bytes: 10 bytes before the header, blanks and a line feed after it.
     header.append(63 - (10 + header.size()) % 64, ' ');
     header += '\n';
     const char head[] = {1, 0, char(header.size() & 0xff), char(header.size() >> 8)};
-    const std::string_view elements(reinterpret_cast<const char *>(data), size_t(product(shape)) * sizeof(float));
+    const std::string_view elements(static_cast<const char *>(data), size_t(product(shape) * size_in_bytes(dtype)));
     write_file(path, {magic, std::string_view(head, sizeof head), header, elements});
 }
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 // The format: the first line, lines of a key, a blank and a value in the order of Header, blanks and a line feed up to a multiple of 64
-// bytes, then the elements, little-endian f32, as PackedWeights::data() holds them.
+// bytes, then the elements, little-endian, as PackedWeights::data() holds them.
 
 namespace sepal {
 namespace {
@@ -20,11 +20,11 @@ constexpr std::string_view first_word = "sepal-packed-weights ", version = "1";
 constexpr size_t alignment = 64, most_header = 4096;
 
 // FNV-1a over 64 bits, of 4 bytes at a time.
-uint64_t checksum(const float *data, int64_t elements) {
+uint64_t checksum(const void *data, int64_t bytes) {
     uint64_t hash = 14695981039346656037u;
-    for (int64_t i = 0; i < elements; i++) {
+    for (int64_t i = 0; i < bytes; i += 4) {
         uint32_t bits;
-        std::memcpy(&bits, data + i, sizeof bits);
+        std::memcpy(&bits, static_cast<const char *>(data) + i, sizeof bits);
         hash = (hash ^ bits) * 1099511628211u;
     }
     return hash;
@@ -70,10 +70,10 @@ private:
 
 void write_packed_file(const std::string &path, const PackedWeights &weights) {
     std::string header = fmt::format("{}{}\nlayout {}\nweights {}\nchecksum {:016x}\n", first_word, version, weights.layout().text(),
-                                     weights.weights_key(), checksum(weights.data(), weights.floats()));
+                                     weights.weights_key(), checksum(weights.data(), weights.bytes()));
     header.append(alignment - 1 - header.size() % alignment, ' ');
     header += '\n';
-    write_file(path, {header, {reinterpret_cast<const char *>(weights.data()), size_t(weights.bytes())}});
+    write_file(path, {header, {static_cast<const char *>(weights.data()), size_t(weights.bytes())}});
 }
 
 std::shared_ptr<const PackedWeights> read_packed_file(const std::string &path, const ConvProblem &problem, const Variant &variant) {
@@ -88,16 +88,16 @@ std::shared_ptr<const PackedWeights> read_packed_file(const std::string &path, c
     if (const std::string why = why_not_packed_for(layout, weights, problem, variant); !why.empty())
         throw BadInput(fmt::format("{}: {}; pack the filter again, for this problem and variant", path, why));
 
-    AlignedFloats data(packed_floats(packed_tensors(problem, variant.filter_layout)));
+    AlignedBytes data(packed_bytes(packed_tensors(problem, variant.filter_layout)));
     const size_t begin = std::min(header.end(start), start.size()), wanted = size_t(data.bytes()), at_hand = std::min(start.size() - begin, wanted);
-    char *const to = reinterpret_cast<char *>(data.data());
+    char *const to = static_cast<char *>(data.data());
     std::memcpy(to, start.data() + begin, at_hand);
     file.read(to + at_hand, std::streamsize(wanted - at_hand));
     const size_t found = at_hand + size_t(file.gcount());
     if (found < wanted) throw BadInput(fmt::format("{}: is truncated: {} as {} needs {} bytes of elements, found {}", path, weights, layout, wanted, found));
     if (start.size() - begin > wanted || file.peek() != std::ifstream::traits_type::eof())
         throw BadInput(fmt::format("{}: has bytes after its elements; {} as {} needs {} bytes", path, weights, layout, wanted));
-    if (fmt::format("{:016x}", checksum(data.data(), data.size())) != sum)
+    if (fmt::format("{:016x}", checksum(data.data(), data.bytes())) != sum)
         throw BadInput(fmt::format("{}: is damaged: its elements do not have the checksum that its header tells; pack the filter again", path));
     Status status;
     std::shared_ptr<const PackedWeights> made = PackedWeights::restore(problem, variant, std::move(data), status);

@@ -4,6 +4,8 @@
 
 #include <fnmatch.h>
 
+#include <algorithm>
+
 namespace sepal {
 
 bool matches(const std::string &glob, const std::string &text) { return fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
@@ -36,6 +38,11 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
         throw BadInput(
             fmt::format("{}: --name \"{}\" matches no problem; allowed: {}", file.empty() ? "suite " + suite : file, glob, names));
     return some;
+}
+
+std::string why_none(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
+    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return cpu.runs(v.isa) && v.dtype == problem.dtype; });
+    return has_type ? "no variant takes it" : fmt::format("no CPU kernel takes {}", name(problem.dtype));
 }
 
 std::string why_not_runnable(const Variant &variant, const Cpu &cpu) {

@@ -19,6 +19,9 @@ std::vector<const Variant *> variants_matching(const Registry &registry, const s
 // BadInput when none does.
 ProblemSet problems_matching(const std::string &file, const std::string &suite, const std::string &glob);
 
+// In a few words why the registry has no variant for a problem that none takes on this CPU.
+std::string why_none(const ConvProblem &problem, const Registry &registry, const Cpu &cpu);
+
 // Why the variant cannot run here: it was not built, or the CPU lacks its ISA. Empty when it can.
 std::string why_not_runnable(const Variant &variant, const Cpu &cpu);
 

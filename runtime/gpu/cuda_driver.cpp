@@ -1,6 +1,7 @@
 #include "cuda_driver.h"
 
 #include "cuda_api.h"
+#include "runtime/kernel_error.h"
 
 #include <fmt/format.h>
 
@@ -95,19 +96,6 @@ Functions &functions() {
 
 thread_local Failure first_failure;
 thread_local std::optional<CudaLaunch> last_launch;
-
-std::string on_one_line(std::string_view text) {
-    std::string line;
-    for (char ch : text) {
-        const bool space = ch == '\n' || ch == '\t' || ch == ' ';
-        if (!space)
-            line += ch;
-        else if (!line.empty() && line.back() != ' ')
-            line += ' ';
-    }
-    while (!line.empty() && line.back() == ' ') line.pop_back();
-    return line;
-}
 
 // What Halide's runtime gets in the place of some entry points.
 

@@ -15,8 +15,8 @@ namespace {
 constexpr uint64_t array_alignment = 16;
 
 // A tensor on the device; Halide's runtime takes it as it is, for neither side is marked as changed.
-void describe(Descriptor &d, const GpuArray &array, const int64_t *extents, size_t dimensions) {
-    d.describe(nullptr, extents, dimensions);
+void describe(Descriptor &d, const GpuArray &array, DType dtype, const int64_t *extents, size_t dimensions) {
+    d.describe(nullptr, dtype, extents, dimensions);
     d.buffer.device = array.memory().halide;
     d.buffer.device_interface = array.device()->halide_interface();
 }
@@ -39,11 +39,10 @@ struct GpuPlan::Contents {
 Status GpuPlan::Contents::upload(const PackedWeights &packed) {
     for (const PackedTensor &t : arguments.constants) {
         Status status;
-        const int64_t bytes = t.elements() * int64_t(sizeof(float));
-        GpuArray array = GpuArray::allocate(device, bytes, status);
-        if (status.ok()) status = array.upload(packed.data() + t.offset, bytes);
+        GpuArray array = GpuArray::allocate(device, t.bytes(), status);
+        if (status.ok()) status = array.upload(packed.at(t), t.bytes());
         if (!status.ok()) return {status.code, fmt::format("the weights of {}: {}", variant->name, status.message)};
-        describe(constants.emplace_back(), array, t.extents.data(), t.dimensions);
+        describe(constants.emplace_back(), array, t.dtype, t.extents.data(), t.dimensions);
         weights.push_back(std::move(array));
     }
     return {};
@@ -87,7 +86,7 @@ std::unique_ptr<GpuPlan> GpuPlan::create(const ConvProblem &problem, const Varia
     if (!device) return fail(Status::Code::invalid_argument, "the pointer to the GpuDevice is null");
     if (!device->runs(variant.isa))
         return fail(Status::Code::unsupported, fmt::format("variant {} is for {}; {} does not run it", variant.name, name(variant.isa), device->text()));
-    if (size_in_bytes(problem.dtype) == 2 && !device->info().half_precision)
+    if (problem.dtype == DType::f16 && !device->info().half_precision)
         return fail(Status::Code::unsupported, fmt::format("{} has no half precision, which {} needs", device->text(), name(problem.dtype)));
     if (!weights) return fail(Status::Code::invalid_argument, "the pointer to the packed weights is null");
     if (std::string why = why_not_packed_for(weights->layout().text(), weights->weights_key(), problem, variant); !why.empty())
@@ -106,8 +105,8 @@ Status GpuPlan::run(const GpuArray &input, GpuArray &output) const {
     if (Status status = contents_->check("output", output, contents_->problem.output_elements()); !status.ok()) return status;
     const KernelArguments &arguments = contents_->arguments;
     Descriptor in, out;
-    describe(in, input, arguments.input.data(), arguments.input.size());
-    describe(out, output, arguments.output.data(), arguments.output.size());
+    describe(in, input, arguments.dtype, arguments.input.data(), arguments.input.size());
+    describe(out, output, arguments.dtype, arguments.output.data(), arguments.output.size());
     return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), contents_->variant->name);
 }
 

@@ -1,6 +1,7 @@
 #include "opencl_device.h"
 
 #include "runtime/kernel_call.h"
+#include "runtime/kernel_error.h"
 
 #include <HalideRuntimeOpenCL.h>
 #include <fmt/format.h>
@@ -217,7 +218,12 @@ Status OpenClDevice::fill(const Memory &memory, uint8_t byte, int64_t bytes) con
 
 Status OpenClDevice::call(KernelFunction function, void **argv, const char *name) const {
     const Current now(this);
-    return call_generated(function, argv, "kernel", name);
+    Status status = call_generated(function, argv, "kernel", name);
+    // OpenCL's compiler may say pages.
+    constexpr size_t most = 1000;
+    status.message = on_one_line(status.message);
+    if (status.message.size() > most) status.message = status.message.substr(0, most) + " ...";
+    return status;
 }
 
 }  // namespace

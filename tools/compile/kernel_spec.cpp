@@ -285,10 +285,8 @@ KernelSpec specialise(const TuningRecord &record) {
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
-    if (problem.dtype != DType::f32) {
-        why_not = fmt::format("the hand-written schedules for x86 are for f32, the problem is {}", name(problem.dtype));
-        return std::nullopt;
-    }
+    why_not = why_no_schedule(problem.dtype);
+    if (!why_not.empty()) return std::nullopt;
     for (int i = int(cpu.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
@@ -349,8 +347,8 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 }
                 continue;
             }
-            if (dtype != DType::f32 && scheduler != "reference")
-                row.fail(fmt::format("field \"dtype\" holds {}; allowed for {} with scheduler {}: f32", name(dtype), name(isa), scheduler));
+            if (const std::string why = why_no_schedule(dtype); !why.empty() && scheduler != "reference")
+                row.fail(fmt::format("field \"dtype\" holds \"{}\" with scheduler \"{}\", but {}", name(dtype), scheduler, why));
             if (!item.contains("suite")) {
                 if (is_streaming(row.schedule()))
                     row.fail("knob \"streaming\" is 2; allowed without \"suite\": 1, since an output of any size may stay in the caches");

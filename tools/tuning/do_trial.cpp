@@ -55,7 +55,7 @@ void check(Entry &e, Tensors &tensors) {
 }
 
 // Mean seconds of `runs` runs in a row; 0, and the entry failed, when one reports an error.
-double run(Entry &e, int64_t runs, const AlignedFloats &input, AlignedFloats &output) {
+double run(Entry &e, int64_t runs, const AlignedArray &input, AlignedArray &output) {
     const double start = now();
     for (int64_t i = 0; i < runs; i++) {
         const Status status = e.plan->run(input.data(), output.data());
@@ -66,7 +66,7 @@ double run(Entry &e, int64_t runs, const AlignedFloats &input, AlignedFloats &ou
     return (now() - start) / double(runs);
 }
 
-void choose_batch(Entry &e, const AlignedFloats &input, AlignedFloats &output) {
+void choose_batch(Entry &e, const AlignedArray &input, AlignedArray &output) {
     e.run_seconds = run(e, 1, input, output);
     while (e.alive() && e.run_seconds * double(e.batch) < sample_seconds) {
         e.batch *= 2;
@@ -94,8 +94,8 @@ TrialAnswer do_trial(const TrialRequest &request, const std::function<void()> &c
     Tensors tensors = make_exact_tensors(request.problem, check_seed);
     for (Entry &e : entries)
         if (e.alive()) check(e, tensors);
-    AlignedFloats input(request.problem.input_elements()), output(request.problem.output_elements());
-    std::copy(tensors.input.begin(), tensors.input.end(), input.data());
+    const AlignedArray input(request.problem.dtype, tensors.input);
+    AlignedArray output(request.problem.dtype, request.problem.output_elements());
     for (Entry &e : entries) {
         if (!e.alive()) continue;
         Status status;
