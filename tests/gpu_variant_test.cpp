@@ -171,9 +171,9 @@ TEST_CASE("a GPU's roofline is of the arithmetic of the type, and of L2 or the m
     machine.info.l2_bytes = 50 << 20;
     machine.peaks = GpuPeaks{};
     machine.peaks->f32_gflops = 60000;
-    machine.peaks->tensor_gflops = 800000;
+    machine.peaks->tensor_f16_gflops = 800000;
     machine.peaks->dram_gbs = 3000;
-    machine.peaks->l2_gbs = 6000;
+    machine.peaks->l2_read_gbs = 6000;
     const auto bound = [&](DType dtype, double flops, double bytes, CacheState state, double seconds) {
         const std::optional<Roofline> roof = machine.roofline(dtype, flops, bytes, state);
         REQUIRE(roof);
