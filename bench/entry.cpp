@@ -26,7 +26,7 @@ namespace {
 
 std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
-    if (c.peer && c.problem.dtype != DType::f32) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
+    if (c.peer && c.problem.dtype != DType::f32 && !is_gpu(processor.best)) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
     for (const auto &[variant, problem] : parts) {
@@ -84,15 +84,6 @@ void check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedA
     if (result.passed) e.check = "passed";
 }
 
-void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
-    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
-    e.prepared = result.prepared;
-    e.relative_error = result.relative_error;
-    e.check = result.check;
-    e.message = result.message;
-    e.run_seconds = result.run_seconds;
-}
-
 std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB ({:.0f} bytes)", bytes / 1e9, bytes); }
 
 }  // namespace
@@ -118,6 +109,15 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
         else
             all += own;
     }
+}
+
+void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
+    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
+    e.prepared = result.prepared;
+    e.relative_error = result.relative_error;
+    e.check = result.check;
+    e.message = result.message;
+    e.run_seconds = result.run_seconds;
 }
 
 Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {

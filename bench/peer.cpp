@@ -39,21 +39,27 @@ const std::vector<std::string> &peer_names() {
     return names;
 }
 
-std::vector<std::string> parse_peers(const std::string &list) {
-    if (strcasecmp(list.c_str(), "all") == 0) return peer_names();
+const std::vector<std::string> &gpu_peer_names() {
+    static const std::vector<std::string> names = {"PyTorch", "PyTorch-TF32"};
+    return names;
+}
+
+std::vector<std::string> parse_peers(const std::string &list, const std::vector<std::string> &known) {
+    if (strcasecmp(list.c_str(), "all") == 0) return known;
     std::vector<std::string> wanted;
     for (size_t begin = 0; begin <= list.size();) {
         const size_t end = std::min(list.find(',', begin), list.size());
         const std::string word = list.substr(begin, end - begin);
         const auto same = [&](const std::string &name) { return strcasecmp(name.c_str(), word.c_str()) == 0; };
-        const auto found = std::find_if(peer_names().begin(), peer_names().end(), same);
-        if (found == peer_names().end())
-            throw BadInput(fmt::format("--peers: peer \"{}\" is unknown; allowed: all, or some of {}", word, fmt::join(peer_names(), ", ")));
+        const auto found = std::find_if(known.begin(), known.end(), same);
+        if (found == known.end())
+            throw BadInput(fmt::format("--peers: peer \"{}\" is unknown{}; allowed: all, or some of {}", word, &known == &gpu_peer_names() ? " on a GPU" : "",
+                                       fmt::join(known, ", ")));
         wanted.push_back(*found);
         begin = end + 1;
     }
     std::vector<std::string> names;
-    for (const std::string &name : peer_names())
+    for (const std::string &name : known)
         if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) names.push_back(name);
     return names;
 }
@@ -84,7 +90,8 @@ PeerFiles::PeerFiles(const Tensors &t) : folder_("sepal-peers", "--peers: no tem
         if (!values->empty()) write_file(folder() + "/" + name + ".f32", {bytes_of(*values)});
 }
 
-Peer::Peer(std::string name, PeerTools tools, int threads) : name_(std::move(name)), tools_(std::move(tools)), threads_(threads) {}
+Peer::Peer(std::string name, PeerTools tools, int threads, std::string device)
+    : name_(std::move(name)), tools_(std::move(tools)), threads_(threads), device_(std::move(device)) {}
 
 std::string Peer::ask(const std::string &request, double limit, const std::string &doing, std::string &answer) {
     const std::optional<std::string> line = process_->ask(request, limit);
@@ -113,9 +120,9 @@ std::string Peer::start() {
         return unusable_ = fmt::format("{}: not installed: there is no {}; tools/peers.sh {} makes it", name_, tools_.python, name_);
     // As Sepal's kernels: one thread stays on one CPU, more are spread over all that the process may use.
     std::vector<int> cpus = allowed_cpus();
-    if (threads_ == 1) cpus.resize(1);
+    if (threads_ == 1 && device_ == "cpu") cpus.resize(1);
     try {
-        process_ = std::make_unique<LineProcess>(std::vector<std::string>{tools_.python, tools_.script, name_, std::to_string(threads_)}, cpus);
+        process_ = std::make_unique<LineProcess>(std::vector<std::string>{tools_.python, tools_.script, name_, std::to_string(threads_), device_}, cpus);
     } catch (const std::runtime_error &e) {
         return unusable_ = fmt::format("{}: {}", name_, e.what());
     }
@@ -150,14 +157,16 @@ Peer::Prepared Peer::prepare(const ConvProblem &problem, const PeerFiles &files,
     return result;
 }
 
-std::optional<double> Peer::seconds(int64_t runs, bool warm_up, std::string &why_not) {
+std::optional<double> Peer::seconds(int64_t runs, bool warm_up, std::string &why_not, bool cold) {
     if (!process_) {
         why_not = fmt::format("{} is not running", name_);
         return std::nullopt;
     }
     const double limit = tools_.start_seconds + 10 * run_seconds_ * double(runs + 1);
     std::string answer;
-    why_not = ask(Json{{"do", "time"}, {"runs", runs}, {"warm_up", warm_up}}.dump(), limit, "was timed", answer);
+    Json request = {{"do", "time"}, {"runs", runs}, {"warm_up", warm_up}};
+    if (cold) request["cold"] = true;
+    why_not = ask(request.dump(), limit, "was timed", answer);
     if (!why_not.empty()) return std::nullopt;
     const Json j = Json::parse(answer);
     const auto value = j.find("seconds");

@@ -14,10 +14,12 @@ namespace sepal {
 
 // "oneDNN", "XNNPACK", ... in the order in which they are shown.
 const std::vector<std::string> &peer_names();
+// Those that compute on a GPU: "PyTorch" (f16, and f32 without TF32) and "PyTorch-TF32" (f32).
+const std::vector<std::string> &gpu_peer_names();
 
-// The names in a list such as "oneDNN,ncnn", or all for "all", each once, in peer_names()' spelling and order; capital letters do not
+// The names in a list such as "oneDNN,ncnn", or all for "all", each once, in the spelling and order of `known`; capital letters do not
 // matter. Throws BadInput for an empty or unknown name.
-std::vector<std::string> parse_peers(const std::string &list);
+std::vector<std::string> parse_peers(const std::string &list, const std::vector<std::string> &known = peer_names());
 
 // How peers are started.
 struct PeerTools {
@@ -44,7 +46,8 @@ private:
 // when it could not be started, it stays unavailable.
 class Peer {
 public:
-    Peer(std::string name, PeerTools tools, int threads);
+    // `device`: "cpu" or "cuda:INDEX".
+    Peer(std::string name, PeerTools tools, int threads, std::string device = "cpu");
     const std::string &name() const { return name_; }
     const std::string &version() const { return version_; }  // empty before it was started
 
@@ -58,8 +61,9 @@ public:
     // `output` (problem.output_elements() f32). A problem prepared before is given up.
     Prepared prepare(const ConvProblem &problem, const PeerFiles &files, float *output);
     // Mean seconds of a run, over `runs` in a row on the same memory, measured in the peer's process; with warm_up after at least one
-    // untimed run. Nothing, and `why_not` set, when it fails; the problem then needs prepare() again.
-    std::optional<double> seconds(int64_t runs, bool warm_up, std::string &why_not);
+    // untimed run. `cold`, on a GPU: on several sets of tensors in turn that L2 does not hold together. Nothing, and `why_not` set, when it
+    // fails; the problem then needs prepare() again.
+    std::optional<double> seconds(int64_t runs, bool warm_up, std::string &why_not, bool cold = false);
     // Gives the prepared problem's memory back.
     void release();
 
@@ -72,6 +76,7 @@ private:
     std::string name_, version_, unusable_;
     PeerTools tools_;
     int threads_;
+    std::string device_;
     double run_seconds_ = 0;  // the longest that was seen
     std::unique_ptr<LineProcess> process_;
 };

@@ -308,6 +308,40 @@ TEST_CASE("arrays of a CUDA device hold what is written, and say what is wrong",
     CHECK(fake.streams.empty());
 }
 
+TEST_CASE("a part of an array is memory of it", "[gpu][device]") {
+    const auto check = [](const std::shared_ptr<GpuDevice> &device) {
+        GpuArray whole = allocated(device, 3 * 1024);
+        REQUIRE(whole.fill(0).ok());
+        Status status;
+        {
+            GpuArray part = GpuArray::part(whole, GpuArray::part_alignment, 4000, status);
+            REQUIRE(status.message == "");
+            CHECK(part.bytes() == 4000);
+            REQUIRE(part.fill(1).message == "");
+            REQUIRE(device->synchronize().message == "");
+        }
+        std::vector<uint8_t> bytes(size_t(whole.bytes()));
+        REQUIRE(whole.download(bytes.data(), whole.bytes()).message == "");
+        size_t wrong = 0;
+        for (size_t i = 0; i < bytes.size(); i++) wrong += bytes[i] != (i >= 4096 && i < 8096);
+        CHECK(wrong == 0);
+
+        for (const auto &[offset, size] : {std::pair<int64_t, int64_t>(100, 4), {-4096, 4}, {8192, 4097}, {4096 * 4, 1}}) {
+            GpuArray::part(whole, offset, size, status);
+            CHECK(status.message == fmt::format("{} bytes from byte {} on are to be a part of an array of 12288 on a GPU; allowed: bytes of it, from a multiple of 4096 on",
+                                                size, offset));
+        }
+        GpuArray::part(GpuArray(), 0, 4, status);
+        CHECK(status.message == "the pointer to the GpuDevice is null");
+    };
+    {
+        const UseFakeCuda use;
+        check(opened(Backend::cuda));
+        CHECK(use.fake.memory.empty());
+    }
+    if (const std::shared_ptr<GpuDevice> device = opencl_device()) check(device);
+}
+
 TEST_CASE("kernels run on the stream of their device, with all registers and the shared memory that they need", "[gpu][device]") {
     UseFakeCuda use;
     FakeCuda &fake = use.fake;

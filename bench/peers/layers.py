@@ -3,14 +3,13 @@
 import dataclasses
 import json
 import os
-
-import numpy as np
+import typing
 
 
 @dataclasses.dataclass
 class Layer:
-    filter: np.ndarray  # [output channels, input channels / groups, r, s], f32
-    bias: np.ndarray    # [output channels], f32; None without one
+    filter: typing.Any  # [output channels, input channels / groups, r, s], f32; an array of numpy or of what load() was given
+    bias: typing.Any    # [output channels], f32; None without one
     groups: int
     stride: tuple       # (h, w), so are the next
     dilation: tuple     # 1 is dense
@@ -30,32 +29,50 @@ class Layer:
         """"SAME" or "VALID" when TensorFlow's rule of that name gives these zeros, else "": the odd zero of SAME is at the bottom and right."""
         if not any(self.pad):
             return "VALID"
-        same = []
-        for size, out, taps, stride, dilation in zip(self.input[1:3], self.output[1:3], self.filter.shape[2:], self.stride, self.dilation):
-            zeros = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
-            same.append((zeros // 2, zeros - zeros // 2) if out == -(-size // stride) else None)
+        same = [same_padding(*sizes) for sizes in zip(self.input[1:3], self.filter.shape[2:], self.stride, self.dilation)]
+        whole = all(out == -(-size // stride) for size, out, stride in zip(self.input[1:3], self.output[1:3], self.stride))
         top, left, bottom, right = self.pad
-        return "SAME" if same == [(top, bottom), (left, right)] else ""
+        return "SAME" if whole and same == [(top, bottom), (left, right)] else ""
+
+
+def same_padding(size, taps, stride, dilation):
+    """The zeros before and after an extent of which "same" leaves size / stride, rounded up: the odd one is after it."""
+    zeros = max((-(-size // stride) - 1) * stride + (taps - 1) * dilation + 1 - size, 0)
+    return zeros // 2, zeros - zeros // 2
 
 
 @dataclasses.dataclass
 class Problem:
-    input: np.ndarray  # [n, h, w, c], f32
+    input: typing.Any  # [n, h, w, c], f32
     layers: list
+    dtype: str = "f32"  # of input, filters and output; biases are f32. Another type's tensors hold values that it has.
 
     def nchw(self):
-        return np.ascontiguousarray(self.input.transpose(0, 3, 1, 2))
+        return NumpyArrays.transposed(self.input, 0, 3, 1, 2)
 
 
-def load(folder):
+class NumpyArrays:
+    @staticmethod
+    def read(path, shape):
+        import numpy
+        return numpy.fromfile(path, numpy.float32).reshape(shape)
+
+    @staticmethod
+    def transposed(array, *axes):
+        import numpy
+        return numpy.ascontiguousarray(array.transpose(axes))
+
+
+def load(folder, arrays=NumpyArrays):
     """From problem.json (a problem of Sepal's files, with "pad" as four numbers) and the tensors beside it, raw f32 in the layouts of
-    runtime/problem.h. Raises OSError or ValueError when a file is missing or too short."""
+    runtime/problem.h. Raises OSError or ValueError when a file is missing or too short. `arrays` reads and transposes the tensors."""
     with open(os.path.join(folder, "problem.json"), encoding="utf-8") as file:
         p = json.load(file)
+    return from_tensors(p, lambda name, *shape: arrays.read(os.path.join(folder, name + ".f32"), shape), arrays)
 
-    def tensor(name, *shape):
-        return np.fromfile(os.path.join(folder, name + ".f32"), np.float32).reshape(shape)
 
+def from_tensors(p, tensor, arrays):
+    """Of the problem p, whose tensors tensor(name, *shape) gives."""
     n, h, w, c = p["n"], p["h"], p["w"], p["c"]
     r, s = p.get("r", 1), p.get("s", 1)
     stride, dilation = tuple(p.get("stride", (1, 1))), tuple(p.get("dilation", (1, 1)))
@@ -74,13 +91,14 @@ def load(folder):
         layers.append(Layer(weights, tensor(bias, k) if has_bias else None, groups, stride, dilation, pad, activation, shape, (n, *size, k)))
 
     if op == "conv2d":
-        weights = tensor("filter", p["k"], r, s, c // p["groups"]).transpose(0, 3, 1, 2)
-        add(np.ascontiguousarray(weights), p["groups"], p["bias"], "bias", p["activation"])
+        groups = p.get("groups", 1)
+        weights = tensor("filter", p["k"], r, s, c // groups)
+        add(arrays.transposed(weights, 0, 3, 1, 2), groups, p.get("bias", False), "bias", p.get("activation", "none"))
     if op in ("depthwise", "depsep"):
-        weights = np.ascontiguousarray(tensor("filter", r, s, c, m).transpose(2, 3, 0, 1)).reshape(c * m, 1, r, s)
-        middle = op == "depsep"
-        add(weights, c, p["mid_bias" if middle else "bias"], "mid_bias" if middle else "bias", p["mid_activation" if middle else "activation"])
+        weights = arrays.transposed(tensor("filter", r, s, c, m), 2, 3, 0, 1).reshape(c * m, 1, r, s)
+        bias, activation = ("mid_bias", "mid_activation") if op == "depsep" else ("bias", "activation")
+        add(weights, c, p.get(bias, False), bias, p.get(activation, "none"))
     if op in ("pointwise", "depsep"):
         weights = tensor("filter" if op == "pointwise" else "pointwise_filter", p["k"], layers[-1].output[3] if layers else c, 1, 1)
-        add(weights, 1, p["bias"], "bias", p["activation"], spatial=False)
-    return Problem(tensor("input", n, h, w, c), layers)
+        add(weights, 1, p.get("bias", False), "bias", p.get("activation", "none"), spatial=False)
+    return Problem(tensor("input", n, h, w, c), layers, p.get("dtype", "f32"))

@@ -4,8 +4,6 @@ import dataclasses
 import time
 import typing
 
-import numpy as np
-
 
 class CannotDo(Exception):
     """The library has no way to compute the problem; the text says why, in one sentence."""
@@ -19,10 +17,13 @@ class Runner:
     before: typing.Callable = None  # untimed, before each run
     winograd: bool = False    # the library may transform the problem: fewer multiplications, larger rounding errors
     keep: tuple = ()          # what must live as long as this object
+    write: typing.Callable = None  # writes the output of the last run to a file, raw f32, where there is no `output`
+    timed: typing.Callable = None  # timed(runs, cold): mean seconds of one run, of a library that times itself on a GPU
 
 
 def aligned(shape):
     """Zeros, f32, aligned to a page."""
+    import numpy as np
     size = int(np.prod(shape)) * 4
     memory = np.zeros(size + 4096, np.uint8)
     start = -memory.ctypes.data % 4096
@@ -31,6 +32,8 @@ def aligned(shape):
 
 def mean_seconds(runner, runs):
     """Of one run, over `runs` in a row."""
+    if runner.timed:
+        return runner.timed(runs, False)
     if runner.before is None:
         run = runner.run
         start = time.perf_counter()

@@ -119,6 +119,7 @@ inline EntryPoint<void *, int, int> cuFuncSetAttribute{"cuFuncSetAttribute"};
 inline EntryPoint<void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **> cuLaunchKernel{
     "cuLaunchKernel"};
 // For measuring.
+inline EntryPoint<char *, int, int> cuDeviceGetPCIBusId{"cuDeviceGetPCIBusId"};  // text, its size, device
 inline EntryPoint<void **, unsigned> cuEventCreate{"cuEventCreate"};
 inline EntryPoint<void *, void *> cuEventRecord{"cuEventRecord"};
 inline EntryPoint<void *> cuEventSynchronize{"cuEventSynchronize"};
@@ -131,8 +132,8 @@ inline EntryPoint<void *, void *> cuGraphLaunch{"cuGraphLaunch"};
 inline EntryPoint<void *> cuGraphExecDestroy{"cuGraphExecDestroy"};
 inline EntryPoint<void *> cuGraphDestroy{"cuGraphDestroy"};
 
-constexpr int multiprocessor_count = 16, clock_rate = 13, memory_clock_rate = 36, l2_cache_size = 38, compute_capability_major = 75,
-              compute_capability_minor = 76, max_shared_memory_per_block_optin = 97;  // CUdevice_attribute
+constexpr int multiprocessor_count = 16, clock_rate = 13, memory_clock_rate = 36, l2_cache_size = 38, max_threads_per_multiprocessor = 39,
+              compute_capability_major = 75, compute_capability_minor = 76, max_shared_memory_per_block_optin = 97;  // CUdevice_attribute
 constexpr int max_dynamic_shared_size_bytes = 8;                                       // CUfunction_attribute
 constexpr int jit_error_log_buffer = 5, jit_error_log_buffer_size_bytes = 6;           // CUjit_option
 constexpr int pointer_device_ordinal = 9;                                              // CUpointer_attribute
