@@ -17,6 +17,14 @@ std::vector<Expr> conjuncts(const Expr &e) {
     return all;
 }
 
+// The variable that a condition holds for at 0 alone, of those that are not negative; null when it is another one.
+const Variable *passed_by_first(const Expr &condition) {
+    if (const LT *less = condition.as<LT>(); less && is_const_one(less->b)) return less->a.as<Variable>();
+    if (const LE *most = condition.as<LE>(); most && is_const_zero(most->b)) return most->a.as<Variable>();
+    if (const EQ *equal = condition.as<EQ>(); equal && is_const_zero(equal->b)) return equal->a.as<Variable>();
+    return nullptr;
+}
+
 }  // namespace
 
 Stmt RegisterAccumulators::visit(const For *op) {
@@ -31,11 +39,7 @@ Stmt RegisterAccumulators::visit(const For *op) {
 Stmt RegisterAccumulators::visit(const IfThenElse *op) {
     const std::map<std::string, Expr> before = alone_;
     for (const Expr &part : conjuncts(op->condition)) {
-        const LT *less = part.as<LT>();
-        const EQ *equal = part.as<EQ>();
-        const Variable *thread = less && is_const_one(less->b)     ? less->a.as<Variable>()
-                                 : equal && is_const_zero(equal->b) ? equal->a.as<Variable>()
-                                                                    : nullptr;
+        const Variable *thread = passed_by_first(part);
         if (thread) alone_[thread->name] = 0;
     }
     Stmt then_case = mutate(op->then_case);

@@ -44,4 +44,13 @@ struct Cpu {
     static Cpu detect();
 };
 
+// What kernels are looked for: a CPU, or a GPU of one of the backends.
+struct Processor {
+    Isa best = Isa::x64;  // that it runs: of a CPU the others before it as well, of a GPU the only one
+    Processor(const Cpu &cpu) : best(cpu.best) {}
+    explicit Processor(Backend backend) : best(backend == Backend::cuda ? Isa::sm80 : backend == Backend::opencl ? Isa::opencl : Isa::x64) {}
+    Backend backend() const { return sepal::backend(best); }
+    bool runs(Isa isa) const { return sepal::backend(isa) == backend() && int(isa) <= int(best); }
+};
+
 }  // namespace sepal

@@ -91,9 +91,9 @@ const Variant *Registry::find(std::string_view name) const {
     return nullptr;
 }
 
-const Variant *Registry::select(const ConvProblem &problem, const Cpu &cpu, int threads, const std::function<bool(const Variant &)> &wanted) const {
+const Variant *Registry::select(const ConvProblem &problem, const Processor &processor, int threads, const std::function<bool(const Variant &)> &wanted) const {
     for (const Variant &v : *this)
-        if (v.kernel && cpu.runs(v.isa) && v.is_for(threads) && v.refuses(problem).empty() && (!wanted || wanted(v))) return &v;
+        if (v.kernel && processor.runs(v.isa) && v.is_for(threads) && v.refuses(problem).empty() && (!wanted || wanted(v))) return &v;
     return nullptr;
 }
 

@@ -90,10 +90,11 @@ public:
 
     // Null when there is none of that name.
     const Variant *find(std::string_view name) const;
-    // The first variant in order of preference that is built, that takes the problem, that the CPU runs and that was not tuned for
-    // another number of threads than `threads`, with which it will run (set_num_threads()); and that is `wanted`, where that is given.
-    // Never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator takes everything.
-    const Variant *select(const ConvProblem &problem, const Cpu &cpu, int threads,
+    // The first variant in order of preference that is built, that takes the problem, that the CPU or GPU runs and that was not tuned
+    // for another number of threads than `threads`, with which it will run (set_num_threads(); on a GPU it has none); and that is `wanted`, where
+    // that is given. On a CPU never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator
+    // takes everything.
+    const Variant *select(const ConvProblem &problem, const Processor &processor, int threads,
                           const std::function<bool(const Variant &)> &wanted = {}) const;
 
 private:

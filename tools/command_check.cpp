@@ -1,6 +1,7 @@
 // sepal check: every variant against the reference.
 #include "tools/checker.h"
 #include "tools/command.h"
+#include "tools/device_option.h"
 #include "tools/edge_grid.h"
 #include "tools/selection.h"
 
@@ -19,6 +20,7 @@ struct Options {
     std::string suite, problems, name = "*", variants = "*";
     int threads = std::max(1, int(std::thread::hardware_concurrency()));
     bool full = false;
+    DeviceOption device;
     bool own_problems() const { return suite.empty() && problems.empty(); }
 };
 
@@ -38,7 +40,7 @@ Tensors &tensors_for(const ConvProblem &problem) {
 }
 
 // One line for each variant, one more for each of its failures.
-void check(const Variant &variant, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o,
+void check(const Variant &variant, const Device &device, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o,
            Counts &counts) {
     if (!why_skipped.empty()) {
         counts.skipped++;
@@ -48,14 +50,14 @@ void check(const Variant &variant, const std::vector<ConvProblem> &problems, con
     int64_t failures = 0, compared = 0;
     double error = 0, allowed = 0;
     for (const ConvProblem &p : problems) {
-        const CheckResult result = check_variant(variant, tensors_for(p), o.full ? std::numeric_limits<double>::infinity() : 1e9);
+        const CheckResult result = check_variant(variant, device, tensors_for(p), o.full ? std::numeric_limits<double>::infinity() : 1e9);
         compared += result.compared;
         error = std::max(error, result.rel_error);
         allowed = std::max(allowed, variant.rel_error(p));
         if (result.passed) continue;
         failures++;
         fmt::print("FAIL  {} on {} ({}): {}\n      {}\n", variant.name, p.name, p.key(), result.message,
-                   check_command(variant, p, o.threads));
+                   check_command(variant, p, o.threads, device.option));
     }
     counts.problems += int64_t(problems.size());
     counts.compared += compared;
@@ -67,8 +69,9 @@ void check(const Variant &variant, const std::vector<ConvProblem> &problems, con
 }
 
 int check_all(const Options &o) {
-    const Cpu cpu = Cpu::detect();
-    const std::vector<const Variant *> variants = variants_matching(Registry::builtin(), o.variants);
+    const Device device = o.device.open();
+    size_t others = 0;
+    const std::vector<const Variant *> variants = variants_matching(Registry::builtin(), o.variants, device.processor(), others);
     std::vector<ConvProblem> given;
     if (!o.own_problems()) given = problems_matching(o.problems, o.suite, o.name).problems;
     set_num_threads(o.threads);
@@ -86,14 +89,15 @@ int check_all(const Options &o) {
             else
                 refusal = fmt::format("{} (problem {})", why, p.name);
         }
-        std::string why_skipped = why_not_runnable(*v, cpu);
+        std::string why_skipped = device.why_not_runnable(*v);
         any_taken = any_taken || !taken.empty();
         if (why_skipped.empty() && taken.empty()) why_skipped = refusal.empty() ? "takes none of the problems" : refusal;
-        check(*v, taken, why_skipped, o, counts);
+        check(*v, device, taken, why_skipped, o, counts);
     }
     if (!any_problem) throw BadInput(fmt::format("--name \"{}\" matches none of the problems that the variants are checked on", o.name));
-    fmt::print("{} variants: {} passed, {} failed, {} skipped; {} problems, {} outputs compared, {} threads\n", variants.size(),
-               counts.passed, counts.failed, counts.skipped, counts.problems, counts.compared, o.threads);
+    fmt::print("{} variants: {} passed, {} failed, {} skipped; {} problems, {} outputs compared, {}\n", variants.size(), counts.passed, counts.failed,
+               counts.skipped, counts.problems, counts.compared, device.gpu ? "on " + device.text() : fmt::format("{} threads", o.threads));
+    if (others > 0) fmt::print("{} more variants run on other devices; --device says on which to check\n", others);
     if (!any_taken) throw BadInput("none of these variants takes any of these problems, for the reasons above");
     return counts.failed ? exit_check_failed : exit_ok;
 }
@@ -110,6 +114,7 @@ void add_check_command(CLI::App &app, int &exit_code) {
     command->add_option("--variants", options->variants, "Only variants whose names match this pattern");
     command->add_option("--threads", options->threads, "Threads that the kernels use")->check(CLI::Range(1, 1024))->capture_default_str();
     command->add_flag("--full", options->full, "Compare every output element and take every problem of a specialised variant's suite");
+    options->device.add_to(*command);
     suite->excludes(file);
     command->callback([options, &exit_code] { exit_code = check_all(*options); });
 }

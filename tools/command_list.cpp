@@ -1,5 +1,6 @@
 // sepal list: the table of variants, the suites, and which variant a problem would get.
 #include "tools/command.h"
+#include "tools/device_option.h"
 #include "tools/selection.h"
 
 #include <CLI/CLI.hpp>
@@ -15,6 +16,7 @@ struct Options {
     bool suites = false, as_json = false;
     std::string variants = "*", problems, suite, name = "*";
     int threads = 1;
+    DeviceOption device;
 };
 
 std::string tuned_for(const Variant &v) { return fmt::format("tuned for {} thread{}", v.tuned_threads, v.tuned_threads == 1 ? "" : "s"); }
@@ -25,10 +27,10 @@ std::string conditions(const Variant &v) {
     return (out.empty() ? "any" : out) + (v.tuned_threads ? "; " + tuned_for(v) : "");
 }
 
-json variant_json(const Variant &v, const Cpu &cpu) {
+json variant_json(const Variant &v, const Device &device) {
     json when = json::array();
     for (int i = 0; i < v.when_count; i++) when.push_back(v.when[i].text());
-    const std::string why_not = why_not_runnable(v, cpu);
+    const std::string why_not = device.why_not_runnable(v);
     return {{"name", v.name},
             {"op", name(v.op)},
             {"dtype", name(v.dtype)},
@@ -46,18 +48,18 @@ json variant_json(const Variant &v, const Cpu &cpu) {
             {"code_bytes", v.code_bytes}};
 }
 
-void print_variants(const std::vector<const Variant *> &variants, const Cpu &cpu) {
+void print_variants(const std::vector<const Variant *> &variants, const Device &device) {
     size_t width = 8;
     for (const Variant *v : variants) width = std::max(width, std::string_view(v->name).size());
     constexpr const char *columns = "{:<{}}  {:<6}  {:>8}  {:<8}  {:<18}  {}\n";
     fmt::print(columns, "variant", width, "isa", "size", "runnable", "reads filters as", "takes");
     for (const Variant *v : variants) {
-        const std::string why_not = why_not_runnable(*v, cpu);
+        const std::string why_not = device.why_not_runnable(*v);
         fmt::print(columns, v->name, width, name(v->isa),
                    v->kernel ? fmt::format("{:.1f} KiB", double(v->code_bytes) / 1024) : "-", why_not.empty() ? "yes" : "no",
                    v->filter_layout.text(), conditions(*v) + (why_not.empty() ? "" : "; " + why_not));
     }
-    fmt::print("{} variants, in order of preference; this CPU runs up to {}\n", variants.size(), name(cpu.best));
+    fmt::print("{} variants, in order of preference; those that run on {} are runnable\n", variants.size(), device.text());
 }
 
 void print_suites(bool as_json) {
@@ -76,16 +78,16 @@ void print_suites(bool as_json) {
 }
 
 // For each problem the variant that it gets, and of the others of its operator why not.
-void print_choices(const Options &o, const std::vector<const Variant *> &variants, const Cpu &cpu) {
+void print_choices(const Options &o, const std::vector<const Variant *> &variants, const Device &device) {
     json all = json::array();
     for (const ConvProblem &p : problems_matching(o.problems, o.suite, o.name).problems) {
-        const Variant *chosen = Registry::builtin().select(p, cpu, o.threads);
+        const Variant *chosen = Registry::builtin().select(p, device.processor(), o.threads);
         json takers = json::array(), refusers = json::array();
-        if (!o.as_json) fmt::print("{}: {}\n  chosen   {}\n", p.name, p.key(), chosen ? chosen->name : "none: " + why_none(p, Registry::builtin(), cpu));
+        if (!o.as_json) fmt::print("{}: {}\n  chosen   {}\n", p.name, p.key(), chosen ? chosen->name : "none: " + why_none(p, Registry::builtin(), device.processor()));
         for (const Variant *v : variants) {
             if (v->op != p.op || v == chosen) continue;
             std::string why = v->refuses(p);
-            if (why.empty()) why = why_not_runnable(*v, cpu);
+            if (why.empty()) why = device.why_not_runnable(*v);
             if (why.empty() && !v->is_for(o.threads)) why = tuned_for(*v);
             if (why.empty())
                 takers.push_back(v->name);
@@ -96,18 +98,18 @@ void print_choices(const Options &o, const std::vector<const Variant *> &variant
         all.push_back(
             {{"problem", p.name}, {"key", p.key()}, {"chosen", chosen ? json(chosen->name) : json()}, {"also", takers}, {"not", refusers}});
     }
-    if (o.as_json) fmt::print("{}\n", json{{"isa", name(cpu.best)}, {"threads", o.threads}, {"problems", all}}.dump(2));
+    if (o.as_json) fmt::print("{}\n", json{{"device", device.option}, {"isa", name(device.processor().best)}, {"threads", o.threads}, {"problems", all}}.dump(2));
 }
 
 void list(const Options &o) {
-    const Cpu cpu = Cpu::detect();
+    const Device device = o.device.open();
     if (o.suites) return print_suites(o.as_json);
     const std::vector<const Variant *> variants = variants_matching(Registry::builtin(), o.variants);
-    if (!o.problems.empty() || !o.suite.empty()) return print_choices(o, variants, cpu);
-    if (!o.as_json) return print_variants(variants, cpu);
+    if (!o.problems.empty() || !o.suite.empty()) return print_choices(o, variants, device);
+    if (!o.as_json) return print_variants(variants, device);
     json all = json::array();
-    for (const Variant *v : variants) all.push_back(variant_json(*v, cpu));
-    fmt::print("{}\n", json{{"isa", name(cpu.best)}, {"variants", all}}.dump(2));
+    for (const Variant *v : variants) all.push_back(variant_json(*v, device));
+    fmt::print("{}\n", json{{"device", device.option}, {"isa", name(device.processor().best)}, {"variants", all}}.dump(2));
 }
 
 }  // namespace
@@ -121,6 +123,7 @@ void add_list_command(CLI::App &app, int &exit_code) {
     auto *suite = command->add_option("--suite", options->suite, "Show which variants take the problems of this suite");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
     command->add_option("--threads", options->threads, "Show which variants take them on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();
+    options->device.add_to(*command);
     command->add_flag("--json", options->as_json, "Print JSON");
     file->excludes(suite)->excludes(suites);
     suite->excludes(suites);

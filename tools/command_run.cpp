@@ -1,8 +1,10 @@
 // sepal run: one problem on the user's .npy arrays.
 #include "runtime/aligned.h"
+#include "runtime/gpu/gpu_plan.h"
 #include "runtime/plan.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
+#include "tools/device_option.h"
 #include "tools/files.h"
 #include "tools/npy.h"
 #include "tools/packed_file.h"
@@ -22,6 +24,7 @@ namespace {
 struct Options {
     std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output, tuning, packed, save_packed;
     int threads = std::max(1, int(std::thread::hardware_concurrency()));
+    DeviceOption device;
 };
 
 ConvProblem find_problem(const Options &o) {
@@ -56,34 +59,54 @@ std::vector<int64_t> filter_shape(const ConvProblem &p) {
     return {};
 }
 
-const Variant &named_variant(const Options &o, const ConvProblem &p, const Cpu &cpu) {
+const Variant &named_variant(const Options &o, const ConvProblem &p, const Device &device) {
     const Variant *v = Registry::builtin().find(o.variant);
     if (!v) throw BadInput(fmt::format("--variant \"{}\" is unknown; `sepal list` names those that there are", o.variant));
     if (std::string why = v->refuses(p); !why.empty())
         throw BadInput(fmt::format("{}: problem \"{}\": variant {} {}", o.problems, p.name, v->name, why));
-    if (std::string why = why_not_runnable(*v, cpu); !why.empty()) throw BadInput(fmt::format("variant {}: {}", v->name, why));
+    if (std::string why = device.why_not_runnable(*v); !why.empty()) throw BadInput(fmt::format("variant {}: {}", v->name, why));
     return *v;
 }
 
 // A kernel for exactly this problem; or null, with the reasons.
-std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSource &knobs, const Cpu &cpu, std::string &why_not) {
+std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSource &knobs, const Processor &processor, std::string &why_not) {
     try {
-        if (const auto spec = knobs.specialise(p, cpu, why_not)) return compile_in_process(*spec);
+        if (const auto spec = knobs.specialise(p, processor, why_not)) return compile_in_process(*spec);
     } catch (const std::runtime_error &e) {
         why_not = e.what();
     }
     return nullptr;
 }
 
+// Computes the output, on the host or on a GPU.
+Status compute(const ConvProblem &p, const Variant &variant, const std::shared_ptr<const PackedWeights> &weights, const Device &device, const AlignedArray &input,
+               AlignedArray &output) {
+    Status status;
+    if (!device.gpu) {
+        const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
+        return plan ? plan->run(input.data(), output.data()) : status;
+    }
+    const std::unique_ptr<GpuPlan> plan = GpuPlan::create(p, variant, weights, device.gpu, status);
+    if (!plan) return status;
+    GpuArray from = GpuArray::allocate(device.gpu, input.bytes(), status);
+    if (!status.ok()) return status;
+    GpuArray to = GpuArray::allocate(device.gpu, output.bytes(), status);
+    if (status.ok()) status = from.upload(input.data(), input.bytes());
+    if (status.ok()) status = plan->run(from, to);
+    return status.ok() ? to.download(output.data(), output.bytes()) : status;
+}
+
 int run(const Options &o) {
-    const Cpu cpu = Cpu::detect();
+    const Device device = o.device.open();
+    const Processor processor = device.processor();
+    if (device.gpu && !o.tuning.empty()) throw BadInput("--tuning is given with --device " + device.option + "; tuning records are of kernels for CPUs");
     const ConvProblem p = find_problem(o);
     const KnobSource knobs(o.tuning, o.threads);
     const Variant *variant = nullptr;
     if (!o.variant.empty())
-        variant = &named_variant(o, p, cpu);
-    else if (!knobs.from_file_only(p, cpu))
-        variant = Registry::builtin().select(p, cpu, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
+        variant = &named_variant(o, p, device);
+    else if (!knobs.from_file_only(p, processor))
+        variant = Registry::builtin().select(p, processor, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
     const bool depsep = p.op == Operator::depsep;
     const bool unpacked = o.packed.empty();
     const AlignedArray input(p.dtype, read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c}, p.dtype));
@@ -100,9 +123,9 @@ int run(const Options &o) {
     std::unique_ptr<InProcessKernel> in_process;
     if (!variant) {
         std::string why_not;
-        in_process = compile_for(p, knobs, cpu, why_not);
-        variant = in_process ? &in_process->variant() : Registry::builtin().select(p, cpu, o.threads);
-        if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": {}, and {}", o.problems, p.name, why_none(p, Registry::builtin(), cpu), why_not));
+        in_process = compile_for(p, knobs, processor, why_not);
+        variant = in_process ? &in_process->variant() : Registry::builtin().select(p, processor, o.threads);
+        if (!variant) throw BadInput(fmt::format("{}: problem \"{}\": {}, and {}", o.problems, p.name, why_none(p, Registry::builtin(), processor), why_not));
         if (!in_process) fmt::print(stderr, "sepal: problem \"{}\": {}; variant {} runs instead\n", p.name, why_not, variant->name);
     }
     set_num_threads(o.threads);
@@ -114,8 +137,7 @@ int run(const Options &o) {
         weights = PackedWeights::pack(p, *variant, {filter.data(), mid_bias.data(), pointwise.data(), bias.data()}, status);
     else
         weights = read_packed_file(o.packed, p, *variant);
-    const std::unique_ptr<Plan> plan = weights ? Plan::create(p, *variant, weights, status) : nullptr;
-    if (plan) status = plan->run(input.data(), output.data());
+    if (weights) status = compute(p, *variant, weights, device, input, output);
     if (!status.ok()) throw std::runtime_error(fmt::format("{}: problem \"{}\": {}", o.problems, p.name, status.message));
     const std::vector<int64_t> shape = {p.n, p.p(), p.q(), p.out_channels()};
     if (!o.save_packed.empty()) write_packed_file(o.save_packed, *weights);
@@ -151,6 +173,7 @@ void add_run_command(CLI::App &app, int &exit_code) {
     for (CLI::Option *constant : constants) packed->excludes(constant);
     command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]")->required();
     command->add_option("--threads", options->threads, "Threads that the kernel uses")->check(CLI::Range(1, 1024))->capture_default_str();
+    options->device.add_to(*command);
     command->add_option("--tuning", options->tuning, "Take the knobs from this file of tuning records, where it has one for the problem");
     command->callback([options, &exit_code] { exit_code = run(*options); });
 }

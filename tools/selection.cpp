@@ -10,12 +10,27 @@ namespace sepal {
 
 bool matches(const std::string &glob, const std::string &text) { return fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
 
+bool names_a_variant(const Registry &registry, const std::string &glob) {
+    return std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return matches(glob, v.name); });
+}
+
 std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob) {
     std::vector<const Variant *> out;
     for (const Variant &v : registry)
         if (matches(glob, v.name)) out.push_back(&v);
     if (out.empty())
         throw BadInput(fmt::format("--variants \"{}\" matches none of the {} variants; `sepal list` names them", glob, registry.size()));
+    return out;
+}
+
+std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob, const Processor &processor, size_t &others) {
+    std::vector<const Variant *> out;
+    const std::vector<const Variant *> all = variants_matching(registry, glob);
+    for (const Variant *v : all)
+        if (backend(v->isa) == processor.backend()) out.push_back(v);
+    others = all.size() - out.size();
+    if (out.empty())
+        throw BadInput(fmt::format("--variants \"{}\" matches {} variant{}, which {}", glob, others, others == 1 ? "" : "s", why_not_runnable(*all.front(), processor)));
     return out;
 }
 
@@ -40,14 +55,15 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
     return some;
 }
 
-std::string why_none(const ConvProblem &problem, const Registry &registry, const Cpu &cpu) {
-    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return cpu.runs(v.isa) && v.dtype == problem.dtype; });
-    return has_type ? "no variant takes it" : fmt::format("no CPU kernel takes {}", name(problem.dtype));
+std::string why_none(const ConvProblem &problem, const Registry &registry, const Processor &processor) {
+    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return processor.runs(v.isa) && v.dtype == problem.dtype; });
+    return has_type ? "no variant takes it" : fmt::format("no {} kernel takes {}", processor.backend() == Backend::cpu ? "CPU" : name(processor.backend()), name(problem.dtype));
 }
 
-std::string why_not_runnable(const Variant &variant, const Cpu &cpu) {
+std::string why_not_runnable(const Variant &variant, const Processor &processor) {
+    if (const Backend its = backend(variant.isa); its != processor.backend()) return fmt::format("runs on --device {}, not on {}", name(its), name(processor.backend()));
     if (!variant.kernel) return fmt::format("not built: {}", variant.error);
-    if (!cpu.runs(variant.isa)) return fmt::format("needs {}, this CPU runs up to {}", name(variant.isa), name(cpu.best));
+    if (!processor.runs(variant.isa)) return fmt::format("needs {}, this CPU runs up to {}", name(variant.isa), name(processor.best));
     return {};
 }
 
@@ -57,8 +73,9 @@ std::string shell_quote(const std::string &text) {
     return out + "'";
 }
 
-std::string check_command(const Variant &variant, const ConvProblem &problem, int threads) {
-    return fmt::format("sepal check --variants {} --threads {} --problems <(echo {})", variant.name, threads,
+std::string check_command(const Variant &variant, const ConvProblem &problem, int threads, const std::string &device) {
+    const std::string on = is_gpu(variant.isa) ? fmt::format(" --device {}", device.empty() ? name(backend(variant.isa)) : device) : "";
+    return fmt::format("sepal check{} --variants {} --threads {} --problems <(echo {})", on, variant.name, threads,
                        shell_quote("{\"problems\": [" + to_json(problem) + "]}"));
 }
 

@@ -34,6 +34,10 @@ public:
     void *native_queue() const override { return stream_; }
     Status allocate(int64_t bytes, Memory &memory) const override;
     Status wrap(uint64_t native, int64_t bytes, Memory &memory) const override;
+    Status part(const Memory &whole, int64_t offset, int64_t, Memory &memory) const override {
+        memory = {whole.native + uint64_t(offset), whole.halide + uint64_t(offset)};
+        return {};
+    }
     void release(const Memory &memory, bool wrapped) const override;
     Status write(const Memory &to, const void *from, int64_t bytes) const override;
     Status read(void *to, const Memory &from, int64_t bytes) const override;

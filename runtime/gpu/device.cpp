@@ -53,6 +53,20 @@ GpuArray GpuArray::wrap(std::shared_ptr<const GpuDevice> device, uint64_t native
     return array;
 }
 
+GpuArray GpuArray::part(const GpuArray &whole, int64_t offset, int64_t bytes, Status &status) {
+    GpuArray array;
+    status = check_size(whole.device_.get(), bytes);
+    if (status.ok() && (offset < 0 || offset % part_alignment != 0 || bytes > whole.bytes_ - offset))
+        status = {Status::Code::invalid_argument, fmt::format("{} bytes from byte {} on are to be a part of an array of {} on a GPU; allowed: bytes of it, from a multiple of {} on",
+                                                              bytes, offset, whole.bytes_, part_alignment)};
+    if (status.ok()) status = whole.device_->part(whole.memory_, offset, bytes, array.memory_);
+    if (!status.ok()) return {};
+    array.bytes_ = bytes;
+    array.wrapped_ = whole.device_->backend() == Backend::cuda;  // a pointer; of OpenCL it is an object of its own, to be released
+    array.device_ = whole.device_;
+    return array;
+}
+
 GpuArray::GpuArray(GpuArray &&other) noexcept
     : device_(std::move(other.device_)), memory_(std::exchange(other.memory_, {})), bytes_(std::exchange(other.bytes_, 0)),
       wrapped_(std::exchange(other.wrapped_, false)) {}

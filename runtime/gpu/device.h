@@ -56,6 +56,7 @@ public:
     };
     virtual Status allocate(int64_t bytes, Memory &memory) const = 0;
     virtual Status wrap(uint64_t native, int64_t bytes, Memory &memory) const = 0;
+    virtual Status part(const Memory &whole, int64_t offset, int64_t bytes, Memory &memory) const = 0;
     virtual void release(const Memory &memory, bool wrapped) const = 0;
     virtual Status write(const Memory &to, const void *from, int64_t bytes) const = 0;  // waits
     virtual Status read(void *to, const Memory &from, int64_t bytes) const = 0;         // waits
@@ -78,6 +79,9 @@ public:
     static GpuArray allocate(std::shared_ptr<const GpuDevice> device, int64_t bytes, Status &status);
     // The caller's memory: a CUdeviceptr of the device's GPU or a cl_mem of its context. It must outlive the array.
     static GpuArray wrap(std::shared_ptr<const GpuDevice> device, uint64_t native, int64_t bytes, Status &status);
+    // Bytes of another array, which must outlive it, from `offset` on: a multiple of part_alignment.
+    static GpuArray part(const GpuArray &whole, int64_t offset, int64_t bytes, Status &status);
+    static constexpr int64_t part_alignment = 4096;  // more than any OpenCL device asks for
     GpuArray(GpuArray &&other) noexcept;
     GpuArray &operator=(GpuArray &&other) noexcept;
     ~GpuArray();

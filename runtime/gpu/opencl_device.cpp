@@ -26,6 +26,7 @@ constexpr uint32_t platform_name = 0x0902, device_max_compute_units = 0x1002, de
 constexpr uint64_t type_cpu = 2, type_gpu = 4, type_accelerator = 8, type_all = 0xffffffff;
 constexpr intptr_t context_platform = 0x1084;
 constexpr uint64_t mem_read_write = 1;
+constexpr uint32_t buffer_create_type_region = 0x1220;
 
 struct OpenCl {
     Error (*clGetPlatformIDs)(uint32_t, void **, uint32_t *) = nullptr;
@@ -38,6 +39,7 @@ struct OpenCl {
     Error (*clReleaseCommandQueue)(void *) = nullptr;
     Error (*clFinish)(void *) = nullptr;
     void *(*clCreateBuffer)(void *, uint64_t, size_t, void *, Error *) = nullptr;
+    void *(*clCreateSubBuffer)(void *, uint64_t, uint32_t, const void *, Error *) = nullptr;
     Error (*clReleaseMemObject)(void *) = nullptr;
     Error (*clGetMemObjectInfo)(void *, uint32_t, size_t, void *, size_t *) = nullptr;
     Error (*clEnqueueWriteBuffer)(void *, void *, uint32_t, size_t, size_t, const void *, uint32_t, void *const *, void **) = nullptr;
@@ -68,6 +70,7 @@ const OpenCl &opencl() {
         look_up(cl->clReleaseCommandQueue, "clReleaseCommandQueue");
         look_up(cl->clFinish, "clFinish");
         look_up(cl->clCreateBuffer, "clCreateBuffer");
+        look_up(cl->clCreateSubBuffer, "clCreateSubBuffer");
         look_up(cl->clReleaseMemObject, "clReleaseMemObject");
         look_up(cl->clGetMemObjectInfo, "clGetMemObjectInfo");
         look_up(cl->clEnqueueWriteBuffer, "clEnqueueWriteBuffer");
@@ -110,6 +113,7 @@ public:
     void *native_queue() const override { return queue_; }
     Status allocate(int64_t bytes, Memory &memory) const override;
     Status wrap(uint64_t native, int64_t bytes, Memory &memory) const override;
+    Status part(const Memory &whole, int64_t offset, int64_t bytes, Memory &memory) const override;
     void release(const Memory &memory, bool wrapped) const override;
     Status write(const Memory &to, const void *from, int64_t bytes) const override;
     Status read(void *to, const Memory &from, int64_t bytes) const override;
@@ -191,6 +195,18 @@ Status OpenClDevice::wrap(uint64_t native, int64_t bytes, Memory &memory) const 
     if (opencl().clGetMemObjectInfo(buffer_of(memory), mem_size, sizeof size, &size, nullptr) == 0 && size < uint64_t(bytes))
         return {Status::Code::invalid_argument, fmt::format("the memory object has {} bytes, the array is to have {}", size, bytes)};
     return describe_to_halide(memory);
+}
+
+Status OpenClDevice::part(const Memory &whole, int64_t offset, int64_t bytes, Memory &memory) const {
+    const size_t region[] = {size_t(offset), size_t(bytes)};  // cl_buffer_region
+    Error error = 0;
+    void *const buffer = opencl().clCreateSubBuffer(buffer_of(whole), mem_read_write, buffer_create_type_region, region, &error);
+    Status status = status_of(error, "clCreateSubBuffer", fmt::format("a part of an array of {} cannot be used as one", text_));
+    if (!status.ok()) return status;
+    memory.native = reinterpret_cast<uint64_t>(buffer);
+    status = describe_to_halide(memory);
+    if (!status.ok()) (void)opencl().clReleaseMemObject(buffer);
+    return status;
 }
 
 void OpenClDevice::release(const Memory &memory, bool wrapped) const {

@@ -5,8 +5,8 @@
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
 //   table OUTPUT.inc SPEC...  the C++ table of variants, from the specs and what stands beside them in .built.json.
-#include "assemble.h"
 #include "build_module.h"
+#include "compile_object.h"
 #include "llc.h"
 
 #include <fmt/format.h>
@@ -47,15 +47,6 @@ void write(const fs::path &path, const std::string &text) {
     fs::rename(temporary, path);
 }
 
-void compile_object(const FunctionSpec &spec, const fs::path &object) {
-    const Halide::Module module = build_module(spec, kernel_target(spec.isa));
-    const bool streaming = spec.output_alignment > 0;
-    if (streaming || has_prefetches(module))
-        assemble(module, object.string(), streaming);
-    else
-        module.compile({{Halide::OutputFileType::object, object.string()}});
-}
-
 // The first line of an error message, without the name of the failing internal file.
 std::string first_line(std::string text) {
     for (char &ch : text)
@@ -76,7 +67,7 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
         alarm(child_seconds);
         std::string error;
         try {
-            compile_object(spec, object);
+            compile_object(spec, object.string());
         } catch (const std::exception &e) {
             error = e.what();
             if (error.empty()) error = "failed without a message";
@@ -106,7 +97,7 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
     if (spec.output_alignment > 0) error = why_no_llc();
     if (error.empty() && (spec.scheduler == "hand" || spec.scheduler == "reference")) {
         try {
-            compile_object(spec, object);
+            compile_object(spec, object.string());
         } catch (const LlcFailed &e) {
             error = e.what();
         }
@@ -126,7 +117,7 @@ void compile_kernel(const std::string &spec_path, const fs::path &output) {
 void compile_packer(const std::string &spec_path, const fs::path &output) {
     const FunctionSpec spec = function_spec_from_json(read(spec_path));
     fs::create_directories(output);
-    compile_object(spec, output / (spec.name + ".o"));
+    compile_object(spec, (output / (spec.name + ".o")).string());
 }
 
 // The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.

@@ -2,6 +2,7 @@
 
 #include "assemble.h"
 #include "build_module.h"
+#include "compile_object.h"
 #include "runtime/kernel_error.h"
 #include "tools/files.h"
 
@@ -29,8 +30,8 @@ int on_jit_par_for(JITUserContext *context, JitTask task, int min, int size, uin
     return halide_do_par_for(context, reinterpret_cast<int (*)(void *, int, uint8_t *)>(task), min, size, closure);
 }
 
-// A kernel that Halide's own compiler in memory cannot make (assemble.h), as a shared library. It finds Halide's runtime in the program,
-// which exports it.
+// A kernel that is no matter for Halide's compiler in memory (one for GPUs, or of assemble.h), as a shared library. It finds Halide's runtime
+// in the program, which exports it.
 class LoadedKernel {
 public:
     LoadedKernel() = default;
@@ -38,14 +39,14 @@ public:
     ~LoadedKernel() {
         if (library_) dlclose(library_);
     }
-    KernelFunction load(const Module &module, const std::string &name, bool streaming) {
+    KernelFunction load(const KernelSpec &spec) {
         const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
         const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
-        assemble(module, object, streaming);
+        compile_object(spec, object);
         run_tool({"ld", "-shared", "-o", library, object});
         library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-        void *const function = library_ ? dlsym(library_, (name + "_argv").c_str()) : nullptr;
-        if (!function) throw std::runtime_error(name + " could not be loaded: " + dlerror());
+        void *const function = library_ ? dlsym(library_, (spec.name + "_argv").c_str()) : nullptr;
+        if (!function) throw std::runtime_error(spec.name + " could not be loaded: " + dlerror());
         return reinterpret_cast<KernelFunction>(function);
     }
 
@@ -98,14 +99,16 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     auto contents = std::make_unique<InProcessKernel::Contents>();
     contents->spec = spec;
     try {
-        const Target target = jit_target(spec.isa);
-        const bool streaming = spec.output_alignment > 0;
-        const Module module = build_module(spec, streaming ? kernel_target(spec.isa) : target);
         if (const auto packer = packer_for(spec.filter_layout, spec.isa, spec.dtype)) contents->variant.packer = packer_in_process(*packer);
-        if (streaming || has_prefetches(module))
-            contents->variant.kernel = contents->loaded.load(streaming ? module : build_module(spec, kernel_target(spec.isa)), spec.name, streaming);
-        else
-            contents->module = compile_in_memory(module, spec.name, target);
+        if (!is_gpu(spec.isa) && spec.output_alignment == 0) {
+            const Target target = jit_target(spec.isa);
+            const Module module = build_module(spec, target);
+            if (!has_prefetches(module)) {
+                contents->module = compile_in_memory(module, spec.name, target);
+                contents->variant.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
+            }
+        }
+        if (!contents->variant.kernel) contents->variant.kernel = contents->loaded.load(spec);
     } catch (const Halide::Error &e) {
         throw std::runtime_error(spec.name + " could not be compiled: " + e.what());
     }
@@ -123,7 +126,6 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.filter_layout = kept.filter_layout;
     v.output_alignment = kept.output_alignment;
-    if (!v.kernel) v.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));
 }

@@ -22,7 +22,8 @@ private:
     std::unique_ptr<Contents> contents_;
 };
 
-// Throws std::runtime_error with what the generator or the scheduler said. This CPU must run the spec's ISA.
+// Throws std::runtime_error with what the generator or the scheduler said. This CPU must run the spec's ISA, where it is not a GPU's. A kernel for a
+// GPU is compiled as ahead of time and loaded as a library.
 std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
 
 // A kernel specialised to the problem.

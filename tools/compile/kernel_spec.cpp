@@ -282,12 +282,13 @@ KernelSpec specialise(const TuningRecord &record) {
     return spec;
 }
 
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
+    if (is_gpu(processor.best)) return specialise_on_gpu(problem, processor.best);
     why_not = why_no_schedule(problem.dtype);
     if (!why_not.empty()) return std::nullopt;
-    for (int i = int(cpu.best); i >= 0; i--) {
+    for (int i = int(processor.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
         Schedule set;

@@ -58,11 +58,11 @@ KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSched
 // that was read.
 KernelSpec specialise(const TuningRecord &record);
 
-// A kernel for the problem by the hand-written schedule, for the best ISA of the CPU whose vectors and tiles the problem can fill:
+// A kernel for the problem by the hand-written schedule, for a GPU, or for the best ISA of the CPU whose vectors and tiles the problem can fill:
 // "tuned", with the knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record();
 // `machine`: whose records come first), else "hand", with streaming stores where they pay and `streaming` says that they can be compiled.
 // Empty, with the reasons in `why_not`, when there is none.
-std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Cpu &cpu, std::string &why_not,
+std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records = {}, int threads = 1,
                                          const MachineFingerprint &machine = {}, bool streaming = false);
 

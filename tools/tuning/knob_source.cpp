@@ -29,19 +29,19 @@ const std::vector<TuningRecord> &KnobSource::records_for(const ConvProblem &prob
     return has_given ? given_ : builtin_tuning().records;
 }
 
-std::optional<KernelSpec> KnobSource::specialise(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) const {
+std::optional<KernelSpec> KnobSource::specialise(const ConvProblem &problem, const Processor &processor, std::string &why_not) const {
     const std::string no_llc = why_no_llc();
-    std::optional<KernelSpec> spec = specialise_for(problem, cpu, why_not, records_for(problem), threads_, machine_, no_llc.empty());
-    if (static bool told = false; !no_llc.empty() && !told && spec && spec->scheduler == "hand" && streaming_pays(problem, spec->isa)) {
+    std::optional<KernelSpec> spec = specialise_for(problem, processor, why_not, records_for(problem), threads_, machine_, no_llc.empty());
+    if (static bool told = false; !no_llc.empty() && !told && spec && spec->scheduler == "hand" && !is_gpu(spec->isa) && streaming_pays(problem, spec->isa)) {
         fmt::print(stderr, "sepal: warning: {}; kernels compiled in process do without them, and take longer\n", no_llc);
         told = true;
     }
     return spec;
 }
 
-std::optional<KernelSpec> KnobSource::from_file_only(const ConvProblem &problem, const Cpu &cpu) const {
+std::optional<KernelSpec> KnobSource::from_file_only(const ConvProblem &problem, const Processor &processor) const {
     std::string ignored;
-    std::optional<KernelSpec> spec = specialise_for(problem, cpu, ignored, given_, threads_, machine_);
+    std::optional<KernelSpec> spec = specialise_for(problem, processor, ignored, given_, threads_, machine_);
     if (!spec || spec->scheduler != "tuned") return std::nullopt;
     const Variant *compiled_in = Registry::builtin().find(spec->name);
     return compiled_in && compiled_in->is_for(threads_) ? std::nullopt : spec;

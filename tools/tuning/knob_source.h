@@ -17,10 +17,10 @@ public:
 
     // See specialise_for(): with the file's records where it has one for the problem, else with the built-in ones; with streaming stores
     // where there is a suitable LLVM. That there is none is told once, on stderr, when a kernel would have had them.
-    std::optional<KernelSpec> specialise(const ConvProblem &problem, const Cpu &cpu, std::string &why_not) const;
+    std::optional<KernelSpec> specialise(const ConvProblem &problem, const Processor &processor, std::string &why_not) const;
 
     // The same, but only when the file's records give a tuned kernel that is not compiled in.
-    std::optional<KernelSpec> from_file_only(const ConvProblem &problem, const Cpu &cpu) const;
+    std::optional<KernelSpec> from_file_only(const ConvProblem &problem, const Processor &processor) const;
 
     // What to tell of a kernel of specialise(): "its knobs are those of trial 17, measured here"; empty for one that is not tuned.
     std::string origin(const KernelSpec &spec, const ConvProblem &problem) const;
