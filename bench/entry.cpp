@@ -26,7 +26,7 @@ namespace {
 
 std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
-    if (c.peer && c.problem.dtype != DType::f32) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
+    if (c.peer && c.problem.dtype != DType::f32 && !is_gpu(processor.best)) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
     for (const auto &[variant, problem] : parts) {
@@ -125,8 +125,7 @@ Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<G
     return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
-               const std::function<void(const std::string &)> &tell) {
+void check_peers(std::vector<Entry> &entries, const Tensors &tensors, AlignedArray &output, const std::function<void(const std::string &)> &tell) {
     std::optional<PeerFiles> files;
     std::string no_files;
     if (std::any_of(entries.begin(), entries.end(), [](const Entry &e) { return e.candidate->peer && e.check.empty(); })) {
@@ -137,15 +136,20 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
         }
     }
     for (Entry &e : entries) {
-        if (!e.check.empty()) continue;
+        if (!e.candidate->peer || !e.check.empty()) continue;
         tell(e.candidate->name + ": check");
-        if (e.candidate->peer) {
-            if (files)
-                check_peer(e, tensors, *files, output);
-            else
-                e.check = "skipped: " + no_files;
-            continue;
-        }
+        if (files)
+            check_peer(e, tensors, *files, output);
+        else
+            e.check = "skipped: " + no_files;
+    }
+}
+
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
+               const std::function<void(const std::string &)> &tell) {
+    for (Entry &e : entries) {
+        if (e.candidate->peer || !e.check.empty()) continue;
+        tell(e.candidate->name + ": check");
         e.executable.middle = &middle;
         const Status status = bind(e, e.executable.first, e.executable.second, tensors);
         if (status.ok())
@@ -153,6 +157,7 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
         else
             e.check = "skipped: " + status.message;
     }
+    check_peers(entries, tensors, output, tell);
 }
 
 std::optional<double> time_runs(Entry &e, int64_t batch, bool warm_up, const AlignedArray &input, AlignedArray &output) {

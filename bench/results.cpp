@@ -48,7 +48,7 @@ std::vector<Result> make_results(const std::vector<Entry> &entries, const std::f
             }
             r.relative_error = e.relative_error;
             r.packed = e.packed;
-            if (e.alive() && e.candidate->peer && cache == CacheState::cold) {
+            if (e.alive() && e.candidate->peer && cache == CacheState::cold && e.cold.empty()) {
                 r.check = "skipped: peers are measured with warm caches only, for theirs cannot be emptied from outside";
             } else if (e.alive()) {
                 fill(r, e);

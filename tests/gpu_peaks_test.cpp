@@ -1,13 +1,16 @@
-// Peaks of a GPU: their kernels as ptxas makes them, what they compute and count in the emulator, NVML.
+// Peaks of a GPU: their kernels as ptxas makes them, what they compute and count in the emulator; NVML; libraries beside Sepal on a GPU.
 #include "bench/gpu/emulator/emulator.h"
+#include "bench/gpu/gpu_runner.h"
 #include "bench/gpu/nvml.h"
 #include "bench/gpu/peak_kernels.h"
 #include "bench/gpu/peaks.h"
 #include "bench/gpu/sass.h"
+#include "bench/peer.h"
 #include "catch.h"
 #include "runtime/gpu/cuda_driver.h"
 #include "tools/bad_input.h"
 #include "tools/compile/cuda_toolkit.h"
+#include "tools/files.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -356,6 +359,81 @@ TEST_CASE("NVML is watched while something runs, and its absence is told", "[pea
     CHECK(GpuWatch(nullptr).stop().samples == 0);
     nvml.reset();
     CHECK(fake.opened == 0);
+}
+
+namespace {
+
+// A pointwise convolution of f32 values without a bias, behind the protocol of bench/peers/serve.py, as long as it is started for a GPU.
+const char *const actor = R"py(
+import array, json, sys
+name, threads, device = sys.argv[1:]
+def say(**answer):
+    print(json.dumps(answer), flush=True)
+say(ok=True, version=device)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "prepare":
+        folder = request["folder"]
+        p = json.load(open(folder + "/problem.json"))
+        def tensor(what):
+            values = array.array("f")
+            values.frombytes(open(f"{folder}/{what}.f32", "rb").read())
+            return values
+        x, w, c, k = tensor("input"), tensor("filter"), p["c"], p["k"]
+        y = array.array("f", [sum(x[i * c + j] * w[o * c + j] for j in range(c)) for i in range(p["n"] * p["h"] * p["w"]) for o in range(k)])
+        if name == "PyTorch-TF32":
+            y[3] += 1
+        open(f"{folder}/{name}.f32", "wb").write(y.tobytes())
+        say(ok=True, configuration=p["dtype"], winograd=False)
+    elif request["do"] == "time":
+        say(ok=True, seconds=0.003 if request.get("cold") else 0.002)
+    else:
+        say(ok=True)
+)py";
+
+}  // namespace
+
+TEST_CASE("libraries on a GPU are checked, and timed warm and cold", "[peaks]") {
+    Emulated gpu;
+    const ScratchFolder folder("sepal-test", "no temporary folder can be made");
+    PeerTools tools;
+    tools.python = "python3";
+    tools.script = folder.path() + "/actor.py";
+    write_file(tools.script, {actor});
+    for (const DType dtype : {DType::f16, DType::f32}) {
+        ConvProblem p;
+        p.name = "example";
+        p.op = Operator::pointwise;
+        p.dtype = dtype;
+        p.h = 3;
+        p.w = 5;
+        p.c = 8;
+        p.k = 6;
+        p.pad_mode = PadMode::valid;
+        Peer right("PyTorch", tools, 1, "cuda:0"), wrong("PyTorch-TF32", tools, 1, "cuda:0");
+        std::vector<Candidate> candidates(2);
+        for (Candidate &c : candidates) c.problem = p;
+        candidates[0].peer = &right;
+        candidates[1].peer = &wrong;
+        candidates[0].name = right.name();
+        candidates[1].name = wrong.name();
+        RunnerOptions options;
+        options.seconds = 0.01;
+        const std::vector<Result> results = run_candidates_on_gpu(candidates, describe_gpu(*gpu.device, "cuda"), gpu.device, options);
+        REQUIRE(results.size() == 4);
+        for (const Result &r : results) {
+            INFO(r.candidate.name << ": " << r.check << " " << r.check_message);
+            const bool is_right = r.candidate.peer == &right, warm = r.cache == CacheState::warm;
+            CHECK(r.check == (is_right ? "passed" : "failed"));
+            CHECK(r.timed() == is_right);
+            if (!is_right) continue;
+            CHECK(r.milliseconds.median == Approx(warm ? 2 : 3));
+            CHECK(r.peer_version == "cuda:0");
+            CHECK(r.peer_configuration == name(dtype));
+            CHECK(r.latency_ms == 0);
+            CHECK(r.cold_overhead_ms == 0);
+        }
+    }
 }
 
 TEST_CASE("peaks of this machine's GPU", "[.][real_gpu]") {

@@ -53,9 +53,8 @@ struct Options : MeasuredProblems {
 // What is measured on: the CPU of this machine, or a GPU.
 class Target {
 public:
-    Target(const Device &device, Machine cpu) : device_(device), cpu_(std::move(cpu)) {
-        if (device.gpu) gpu_ = describe_gpu(*device.gpu, device.option);
-    }
+    Target(const Device &device, Machine cpu) : device_(device), cpu_(std::move(cpu)) {}
+    Target(const Device &device, GpuMachine gpu) : device_(device), gpu_(std::move(gpu)) {}
     Processor processor() const { return device_.processor(); }
     bool on_gpu() const { return device_.gpu != nullptr; }
     std::string table(int threads) const { return on_gpu() ? gpu_machine_text(gpu_) : machine_table(cpu_, threads); }
@@ -151,13 +150,16 @@ private:
     std::map<std::string, Compiled> kernels_;
 };
 
+const std::vector<std::string> &peers_of(bool gpu) { return gpu ? gpu_peer_names() : peer_names(); }
+
 // What is to be measured on one problem.
 class Selection {
 public:
     Selection(const Options &o, const KnobSource &knobs, const Target &target, const PeerTools &tools)
         : o_(o), knobs_(knobs), target_(target), processor_(target.processor()), kernels_(knobs) {
         if (o.peers.empty()) return;
-        for (const std::string &peer : parse_peers(o.peers)) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads));
+        const std::string device = target.on_gpu() ? fmt::format("cuda:{}", parse_device(o.device.text()).index) : "cpu";
+        for (const std::string &peer : parse_peers(o.peers, peers_of(target.on_gpu()))) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads, device));
     }
 
     // The candidates; without the in-process ones when `compile` is false, for counting.
@@ -267,6 +269,29 @@ Machine get_machine(const Options &o, Progress &progress) {
     return machine;
 }
 
+// With the peaks of --machine, or else measured now.
+GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &progress) {
+    GpuMachine machine = describe_gpu(*device.gpu, device.option);
+    if (device.gpu->backend() != Backend::cuda) return machine;
+    if (!o.machine.empty()) {
+        machine.peaks = gpu_peaks_from_json(read_file(o.machine), o.machine);
+        if (machine.peaks->device.name != machine.info.name)
+            throw BadInput(fmt::format("{}: it holds the peaks of \"{}\", --device {} is \"{}\"; allowed: a file that `sepal peak --device {} --json` wrote here", o.machine,
+                                       machine.peaks->device.name, device.option, machine.info.name, device.option));
+        return machine;
+    }
+    GpuPeakOptions options;
+    options.progress = [&](const std::string &what) { progress.show("measuring " + what, 0); };
+    Status status;
+    machine.peaks = measure_gpu_peaks(device.gpu, options, status);
+    progress.clear();
+    if (!status.ok()) {
+        machine.peaks.reset();
+        machine.why_no_peaks = status.message;
+    }
+    return machine;
+}
+
 void write_outputs(const Options &o, const HtmlTools &tools, const Target &target, const std::vector<Result> &results, const ProblemSet &set,
                    const std::string &temporary_folder) {
     RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
@@ -304,9 +329,11 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
 void check_gpu_options(const Options &o, const Device &device) {
     if (device.emulated) throw BadInput("--device cuda:emulated has no times to measure; `sepal check --device cuda:emulated` checks kernels on it");
     const std::pair<const std::string &, const char *> of_cpus[] = {
-        {o.peers, "--peers measures libraries on the CPU"}, {o.tuning, "--tuning reads records of kernels for CPUs"}, {o.machine, "--machine holds peaks of a CPU"}};
+        {o.peers, "--peers measures libraries on the CPU or through CUDA"}, {o.tuning, "--tuning reads records of kernels for CPUs"},
+        {o.machine, "--machine holds peaks of a CPU or a CUDA device"}};
+    const bool cuda = device.gpu->backend() == Backend::cuda;
     for (const auto &[option, what] : of_cpus)
-        if (!option.empty()) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
+        if (!option.empty() && !(cuda && &option != &o.tuning)) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
 }
 
 int bench(const Options &o) {
@@ -327,7 +354,7 @@ int bench(const Options &o) {
     const KnobSource knobs(o.tuning, o.threads);
     PeerTools peer_tools;
     if (!o.peers.empty()) {
-        (void)parse_peers(o.peers);
+        (void)parse_peers(o.peers, peers_of(device.gpu != nullptr));
         peer_tools = find_peer_tools(o.peers_python);
     } else if (!o.peers_python.empty()) {
         throw BadInput("--peers-python is given without --peers; --peers all measures all of them");
@@ -338,7 +365,7 @@ int bench(const Options &o) {
     options.seconds = o.seconds;
     options.cpu = device.cpu;
     std::optional<Progress> progress(std::in_place, 0);
-    const Target target(device, device.gpu ? Machine() : get_machine(o, *progress));
+    const Target target = device.gpu ? Target(device, get_gpu_machine(o, device, *progress)) : Target(device, get_machine(o, *progress));
     Selection selection(o, knobs, target, peer_tools);
     std::vector<int> counts;
     for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
@@ -393,7 +420,7 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     o->add_to(*command, "to run");
     command->add_option("--variants", o->variants, "Only variants whose names match this pattern (\"unfused\": depthwise, then pointwise); "
                                                    "default: hand-written and autoscheduled ones of the best ISA");
-    command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}", fmt::join(peer_names(), ", ")) +
+    command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}, on a GPU {}", fmt::join(peer_names(), ", "), fmt::join(gpu_peer_names(), ", ")) +
                                                  "; tools/peers.sh installs them");
     command->add_option("--peers-python", o->peers_python, "The Python that has them (default: $SEPAL_PEERS_PYTHON, or build/peers/bin/python3 of the sources)");
     command->add_option("--json", o->json, "Write the results to this file as JSON");

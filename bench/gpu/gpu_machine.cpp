@@ -9,18 +9,18 @@ using Json = nlohmann::ordered_json;
 
 double GpuMachine::peak_gflops(DType dtype) const {
     if (!peaks) return 0;
-    return dtype == DType::f16 ? peaks->tensor_gflops : peaks->f32_gflops;
+    return dtype == DType::f16 ? peaks->tensor_f16_gflops : peaks->f32_gflops;
 }
 
 std::optional<Roofline> GpuMachine::roofline(DType dtype, double flops, double bytes, CacheState state) const {
     if (!peaks) return std::nullopt;
     // The same rules, of a machine with these levels.
     Machine levels;
-    if (peaks->l2_gbs > 0 && info.l2_bytes > 0) {
+    if (peaks->l2_read_gbs > 0 && info.l2_bytes > 0) {
         Bandwidth l2;
         l2.level = "L2";
         l2.capacity_bytes = info.l2_bytes;
-        l2.read.gbps = peaks->l2_gbs;
+        l2.read.gbps = peaks->l2_read_gbs;
         levels.bandwidth.push_back(l2);
     }
     Bandwidth dram;
@@ -54,20 +54,18 @@ std::string gpu_machine_text(const GpuMachine &m) {
     if (!m.peaks) return text + fmt::format("No peaks, and so nothing of them in % peak, % roof and bound: {}\n", m.why_no_peaks);
     const GpuPeaks &p = *m.peaks;
     return text + fmt::format("Measured peaks: f32 {:.4g} TFLOP/s, f16 {:.4g}, tensor cores (f16, sums in f32) {:.4g}; memory {:.4g} GB/s, L2 {:.4g} GB/s\n", p.f32_gflops / 1e3,
-                              p.f16_gflops / 1e3, p.tensor_gflops / 1e3, p.dram_gbs, p.l2_gbs);
+                              p.f16_gflops / 1e3, p.tensor_f16_gflops / 1e3, p.dram_gbs, p.l2_read_gbs);
 }
 
 Json to_json(const GpuMachine &m) {
     const auto known = [](double value) { return value > 0 ? Json(value) : Json(nullptr); };
     const auto count = [](int64_t value) { return value > 0 ? Json(value) : Json(nullptr); };
     Json peaks;
-    if (m.peaks)
-        peaks = {{"f32_gflops", known(m.peaks->f32_gflops)}, {"f16_gflops", known(m.peaks->f16_gflops)}, {"tensor_gflops", known(m.peaks->tensor_gflops)},
-                 {"dram_gbs", known(m.peaks->dram_gbs)}, {"l2_gbs", known(m.peaks->l2_gbs)}};
+    if (m.peaks) peaks = to_json(*m.peaks)["peaks"];
     Json j = to_json(detect_machine());
     if (m.peaks) {  // as of a CPU, for plots
-        j["fma"] = {{{"isa", "f32"}, {"threads", 1}, {"gflops", m.peaks->f32_gflops}}, {{"isa", "f16, tensor cores"}, {"threads", 1}, {"gflops", m.peaks->tensor_gflops}}};
-        for (const auto &[level, gbs] : {std::pair("L2", m.peaks->l2_gbs), std::pair("dram", m.peaks->dram_gbs)})
+        j["fma"] = {{{"isa", "f32"}, {"threads", 1}, {"gflops", m.peaks->f32_gflops}}, {{"isa", "f16, tensor cores"}, {"threads", 1}, {"gflops", m.peaks->tensor_f16_gflops}}};
+        for (const auto &[level, gbs] : {std::pair("L2", m.peaks->l2_read_gbs), std::pair("dram", m.peaks->dram_gbs)})
             j["bandwidth"].push_back({{"level", level}, {"threads", 1}, {"read", {{"gbps", gbs}}}});
     }
     j["gpu"] = {{"device", m.device},
@@ -81,6 +79,7 @@ Json to_json(const GpuMachine &m) {
                 {"memory_bytes", count(m.info.memory_bytes)},
                 {"driver_version", count(m.info.driver_version)},
                 {"peaks", peaks},
+                {"measured", m.peaks ? to_json(*m.peaks) : Json(nullptr)},
                 {"why_no_peaks", m.peaks ? Json(nullptr) : Json(m.why_no_peaks)}};
     return j;
 }

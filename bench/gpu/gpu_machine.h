@@ -1,6 +1,7 @@
 // GpuMachine: what a GPU is and what it was measured to reach, as Machine for the CPU.
 #pragma once
 
+#include "bench/gpu/peaks.h"
 #include "bench/machine.h"
 #include "bench/roofline.h"
 #include "runtime/gpu/device.h"
@@ -12,12 +13,6 @@
 #include <string>
 
 namespace sepal {
-
-// 0 where it was not measured.
-struct GpuPeaks {
-    double f32_gflops = 0, f16_gflops = 0, tensor_gflops = 0;
-    double dram_gbs = 0, l2_gbs = 0;
-};
 
 struct GpuMachine {
     std::string device;  // as --device has it: "cuda:1"
@@ -39,8 +34,8 @@ GpuMachine describe_gpu(const GpuDevice &device, const std::string &option);
 std::string gpu_machine_text(const GpuMachine &machine);
 
 // That of the host (bench/machine.h), whose "fma" and "bandwidth" are the GPU's, where they are known, with "gpu": {"device", "name", "backend", "compute_capability", "multiprocessors", "clock_ghz",
-// "memory_clock_ghz", "l2_bytes", "memory_bytes", "driver_version", "peaks": null or {"f32_gflops", "f16_gflops", "tensor_gflops", "dram_gbs",
-// "l2_gbs"}}; null is what is not known.
+// "memory_clock_ghz", "l2_bytes", "memory_bytes", "driver_version", "peaks": null or the numbers of GpuPeaks, "measured": all of them (to_json()
+// of peaks.h)}; null is what is not known.
 nlohmann::ordered_json to_json(const GpuMachine &machine);
 
 }  // namespace sepal

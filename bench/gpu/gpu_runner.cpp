@@ -58,7 +58,21 @@ void check(Entry &e, const Tensors &tensors, const GpuDevice &device, Arrays &ar
     if (result.passed) e.check = "passed";
 }
 
+// A peer empties no cache: cold, it takes turns among tensors that L2 does not hold together, and has no event's own time in its mean.
+void measure_peer(Entry &e) {
+    std::string why;
+    for (const bool cold : {false, true}) {
+        const std::optional<double> seconds = e.candidate->peer->seconds(cold ? 1 : e.batch, !cold, why, cold);
+        if (!seconds) {
+            e.check = "skipped: " + why;
+            return;
+        }
+        (cold ? e.cold : e.warm).push_back(*seconds);
+    }
+}
+
 void measure(Entry &e, GpuTimer &timer, Arrays &arrays) {
+    if (e.candidate->peer) return measure_peer(e);
     const QueueWork work = [&] { return e.on_gpu.queue(arrays.input, arrays.output); };
     const bool slow = e.run_seconds > slow_seconds, once_more = !slow || int(e.cold.size()) < least_cold_samples;
     GpuTimes times;
@@ -86,9 +100,9 @@ void fill(Result &r, const Entry &e, const GpuMachine &machine, double cold_over
     r.flops = p.flops();
     r.bytes = e.candidate->bytes();
     r.fma_gflops = r.isa_gflops = machine.peak_gflops(p.dtype);
-    r.latency_ms = in_milliseconds(e.latency).median;
+    if (!e.latency.empty()) r.latency_ms = in_milliseconds(e.latency).median;
     r.why_no_graph = e.why_no_graph;
-    if (!warm) r.cold_overhead_ms = cold_overhead_ms;
+    if (!warm && !e.candidate->peer) r.cold_overhead_ms = cold_overhead_ms;
     if (const auto roof = machine.roofline(p.dtype, r.flops, r.bytes, r.cache)) {
         r.roofline_ms = 1e3 * roof->seconds;
         r.bound = roof->bound;
@@ -152,7 +166,7 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
     }
 
     for (Entry &e : entries) {
-        if (!e.check.empty()) continue;
+        if (e.candidate->peer || !e.check.empty()) continue;
         tell(e.candidate->name + ": check", 0);
         status = bind_to_gpu(e, *tensors, device, arrays.middle);
         if (status.ok())
@@ -160,6 +174,7 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
         else
             e.check = "skipped: " + status.message;
     }
+    check_peers(entries, *tensors, output, [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
 
     std::vector<Entry *> alive;
@@ -180,6 +195,8 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
             if (e.alive()) measure(e, timer, arrays);
         }
     }
+    for (Entry &e : entries)
+        if (e.candidate->peer) e.candidate->peer->release();
     return finish();
 }
 
