@@ -26,8 +26,7 @@ namespace {
 // A small device of the emulator, made the driver's.
 class Emulated {
 public:
-    explicit Emulated(int multiprocessors = 2) {
-        EmulatedDevice d;
+    explicit Emulated(int multiprocessors = 2, EmulatedDevice d = {}) {
         d.multiprocessors = multiprocessors;
         d.l2_bytes = 1 << 20;
         d.memory_bytes = 64 << 20;
@@ -301,25 +300,17 @@ TEST_CASE("what keeps peaks from being measured is told", "[peaks]") {
     options.samples = options.launches = 1;
     options.warm_up_seconds = 0;
     {
-        Emulated gpu;
         EmulatedDevice d;
         d.module_error = 218;
-        gpu.device.reset();
-        configure_emulator(d);
-        gpu.device = GpuDevice::open(Backend::cuda, 0, status);
+        const Emulated gpu(1, d);
         (void)measure_gpu_peaks(gpu.device, options, status);
         CHECK_THAT(status.message, Contains("the kernels that peaks are measured with cannot be loaded on CUDA device 0") && Contains("CUDA_ERROR_INVALID_PTX"));
     }
-    {
-        Emulated gpu;
-        EmulatedDevice d;
-        d.launch_error = 719;
-        gpu.device.reset();
-        configure_emulator(d);
-        gpu.device = GpuDevice::open(Backend::cuda, 0, status);
-        (void)measure_gpu_peaks(gpu.device, options, status);
-        CHECK_THAT(status.message, Contains("the peaks' kernel sepal_peak_f32_fma cannot be queued: ") && Contains("CUDA_ERROR_LAUNCH_FAILED"));
-    }
+    EmulatedDevice d;
+    d.launch_error = 719;
+    const Emulated gpu(1, d);
+    (void)measure_gpu_peaks(gpu.device, options, status);
+    CHECK_THAT(status.message, Contains("the peaks' kernel sepal_peak_f32_fma cannot be queued: ") && Contains("CUDA_ERROR_LAUNCH_FAILED"));
 }
 
 TEST_CASE("NVML is watched while something runs, and its absence is told", "[peaks]") {
