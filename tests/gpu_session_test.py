@@ -127,7 +127,7 @@ class Session(unittest.TestCase):
         lines = answer.stdout.splitlines()
         self.assertEqual(len(lines), 2 * 11)
         self.assertEqual(lines[0], "# build, at most 100 s")
-        for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --machine",
+        for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --seconds 0.3 --json",
                      "--peers all --peers-python /opt/python3", "compute-sanitizer --tool racecheck"):
             self.assertIn(text, answer.stdout)
 

@@ -99,20 +99,20 @@ def plan(o, folder):
         path = os.path.join(build, "tests", program)
         steps.append(Step(program, [path, "[real_gpu]"], 60, only_if=not_there(path)))
     need_sepal = not_there(sepal)
-    steps.append(Step("check", [sepal, "check", "--device", o.device], 180, only_if=need_sepal))
+    steps.append(Step("check", [sepal, "check", "--device", o.device], 120, only_if=need_sepal))
     steps.append(Step("peak", [sepal, "peak", "--device", o.device, "--json", out("peak.json")], 60, out("peak.json"), "peaks", only_if=need_sepal))
     for suite in SUITES:
         file = os.path.join(SOURCES, "bench", "suites", suite + ".json")
         report, peers = out(f"bench_{suite}.json"), out(f"peers_{suite}.json")
-        bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--machine", out("peak.json"), "--json", report]
+        bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--seconds", "0.3", "--json", report]
         if o.peers_python:
             bench += ["--peers", "all", "--peers-python", o.peers_python]
-            steps.append(Step(f"bench {suite}", bench, 150, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
             alone = [o.peers_python, os.path.join(SOURCES, "bench", "peers", "gpu_bench.py"), "--suite", file, "--device", o.device, "--limit", "90", "--json", peers]
             done = (lambda path: lambda: "sepal bench has measured the peers" if has_peer(path) else "")(report)
             steps.append(Step(f"peers {suite}", alone, 120, peers, "peers", suite, done))
         else:
-            steps.append(Step(f"bench {suite}", bench, 150, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
     sanitizer = find_sanitizer()
     problems = out("sanitized.json")
     for tool in ("memcheck", "racecheck"):
