@@ -333,8 +333,7 @@ TEST_CASE("NVML is watched while something runs, and its absence is told", "[pea
     CHECK_FALSE(nvml->state().temperature_c);
     fake.states = 0;
     fake.throttle = 0x4 | 0x1 | 0x40;
-    GpuWatch watch(nvml);
-    const GpuWatched seen = watch.stop();
+    const GpuWatched seen = GpuWatch(nvml).stop();
     CHECK(seen.samples >= 1);
     CHECK(seen.samples == fake.states);
     CHECK(seen.median.sm_mhz == 1980.);
@@ -345,8 +344,7 @@ TEST_CASE("NVML is watched while something runs, and its absence is told", "[pea
     CHECK(j["memory_pct"] == 42);
     CHECK(j["temperature_c"].is_null());
     fake.power_known = false;
-    GpuWatch without(nvml);
-    CHECK_FALSE(without.stop().highest_power_w);
+    CHECK_FALSE(GpuWatch(nvml).stop().highest_power_w);
     CHECK(GpuWatch(nullptr).stop().samples == 0);
     nvml.reset();
     CHECK(fake.opened == 0);
