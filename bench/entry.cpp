@@ -84,15 +84,6 @@ void check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedA
     if (result.passed) e.check = "passed";
 }
 
-void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
-    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
-    e.prepared = result.prepared;
-    e.relative_error = result.relative_error;
-    e.check = result.check;
-    e.message = result.message;
-    e.run_seconds = result.run_seconds;
-}
-
 std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB ({:.0f} bytes)", bytes / 1e9, bytes); }
 
 }  // namespace
@@ -120,12 +111,22 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
     }
 }
 
+void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
+    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
+    e.prepared = result.prepared;
+    e.relative_error = result.relative_error;
+    e.check = result.check;
+    e.message = result.message;
+    e.run_seconds = result.run_seconds;
+}
+
 Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {
     entry.on_gpu.middle = &middle;
     return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 
-void check_peers(std::vector<Entry> &entries, const Tensors &tensors, AlignedArray &output, const std::function<void(const std::string &)> &tell) {
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
+               const std::function<void(const std::string &)> &tell) {
     std::optional<PeerFiles> files;
     std::string no_files;
     if (std::any_of(entries.begin(), entries.end(), [](const Entry &e) { return e.candidate->peer && e.check.empty(); })) {
@@ -136,20 +137,15 @@ void check_peers(std::vector<Entry> &entries, const Tensors &tensors, AlignedArr
         }
     }
     for (Entry &e : entries) {
-        if (!e.candidate->peer || !e.check.empty()) continue;
+        if (!e.check.empty()) continue;
         tell(e.candidate->name + ": check");
-        if (files)
-            check_peer(e, tensors, *files, output);
-        else
-            e.check = "skipped: " + no_files;
-    }
-}
-
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
-               const std::function<void(const std::string &)> &tell) {
-    for (Entry &e : entries) {
-        if (e.candidate->peer || !e.check.empty()) continue;
-        tell(e.candidate->name + ": check");
+        if (e.candidate->peer) {
+            if (files)
+                check_peer(e, tensors, *files, output);
+            else
+                e.check = "skipped: " + no_files;
+            continue;
+        }
         e.executable.middle = &middle;
         const Status status = bind(e, e.executable.first, e.executable.second, tensors);
         if (status.ok())
@@ -157,7 +153,6 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
         else
             e.check = "skipped: " + status.message;
     }
-    check_peers(entries, tensors, output, tell);
 }
 
 std::optional<double> time_runs(Entry &e, int64_t batch, bool warm_up, const AlignedArray &input, AlignedArray &output) {

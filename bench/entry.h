@@ -59,8 +59,8 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
 // Packs the filters of a kernel or an unfused pair of Sepal's for a GPU and copies them there.
 Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle);
 
-// The peers' part of check_all().
-void check_peers(std::vector<Entry> &entries, const Tensors &tensors, AlignedArray &output, const std::function<void(const std::string &what)> &tell);
+// Makes a peer ready and checks what it computed.
+void check_peer(Entry &entry, const Tensors &tensors, const PeerFiles &files, AlignedArray &output);
 
 // Makes every kernel and peer ready that can be, runs it once and checks what it computed. `middle` holds what an unfused pair needs.
 // `tell` is told what is under way.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
 namespace sepal {
 double peer_memory(const ConvProblem &p) {
@@ -22,12 +21,13 @@ PeerCheck check_peer(Peer &peer, const Tensors &tensors, const PeerFiles &files,
     };
     // An element that is not written stays NaN and fails the check.
     output.fill(std::numeric_limits<float>::quiet_NaN());
-    if (tensors.problem.dtype == DType::f32) {
+    if (output.dtype() == DType::f32) {
         result.prepared = peer.prepare(tensors.problem, files, static_cast<float *>(output.data()));
     } else {
-        std::vector<float> values(size_t(output.size()));
+        AlignedFloats values(output.size());
+        std::fill_n(values.data(), values.size(), std::numeric_limits<float>::quiet_NaN());
         result.prepared = peer.prepare(tensors.problem, files, values.data());
-        if (result.prepared.why_not.empty()) store_elements(values.data(), output.size(), tensors.problem.dtype, output.data());
+        store_elements(values.data(), values.size(), output.dtype(), output.data());
     }
     if (!result.prepared.why_not.empty()) return skip(result.prepared.why_not);
     const double max_macs = 2.5e8;  // of the comparison: it is made for each of many peers

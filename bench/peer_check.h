@@ -17,7 +17,7 @@ struct PeerCheck {
 // Winograd's method, which rounds on any data, may differ by this share of the largest output, and the report tells by how much.
 constexpr double winograd_tolerance = 5e-3;
 
-// `output` holds problem.output_elements() of the problem's type; peers write f32 whatever it is.
+// `output` holds problem.output_elements() of its type.
 PeerCheck check_peer(Peer &peer, const Tensors &tensors, const PeerFiles &files, AlignedArray &output);
 
 // Bytes that a peer's process takes for a problem, about: its tensors twice (as loaded, and in a layout of its own), the middle one of

@@ -88,7 +88,8 @@ Json to_json(const Result &r) {
     j["device"] = r.device;
     j["latency_ms"] = r.latency_ms > 0 ? timed_number(r, r.latency_ms) : Json(nullptr);
     j["cold_overhead_ms"] = r.cold_overhead_ms > 0 ? timed_number(r, r.cold_overhead_ms) : Json(nullptr);
-    j["in_graph"] = r.on_gpu() && r.timed() && r.cache == CacheState::warm ? Json(r.why_no_graph.empty()) : Json(nullptr);
+    j["in_graph"] = r.on_gpu() && !c.peer && r.timed() && r.cache == CacheState::warm ? Json(r.why_no_graph.empty()) : Json(nullptr);
+    j["nvml"] = r.nvml.empty() ? Json(nullptr) : Json::parse(r.nvml);
     j["winograd"] = c.peer || r.winograd ? Json(r.winograd) : Json(nullptr);
     j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
     const bool packed = !r.packed.layout.empty();

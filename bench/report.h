@@ -23,8 +23,8 @@ extern const char *const peer_legend;  // to be added when there are peers
 // result that was not timed are null; so is "bound" and "pct_roofline" without a roofline, and "published" where nothing was. "provider" is
 // "sepal" or the name of a peer, which is then the "variant" too; "times_best_sepal", "times_best_peer", "peer_version",
 // "peer_configuration", "winograd", "streaming_copy_ms", "times_streaming_copy", "relative_error", "filter_layout", "packed_bytes" and
-// "pack_ms" (see Result) are null where they do not apply; so are "latency_ms", "cold_overhead_ms" and "in_graph" (whether warm runs were replayed
-// from a CUDA graph) but on a GPU. "device" is "cpu", or what --device named.
+// "pack_ms" (see Result) are null where they do not apply; so are "latency_ms", "cold_overhead_ms", "in_graph" (whether warm runs were replayed
+// from a CUDA graph) and "nvml" (what NVML saw meanwhile) but on a GPU. "device" is "cpu", or what --device named.
 nlohmann::ordered_json to_json(const Result &result);
 
 // {"machine": {...}, "results": [...], "network": [...] (totals of network.h, empty without a network), "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command

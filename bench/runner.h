@@ -41,6 +41,7 @@ struct Result {
     // cold time; why warm runs were queued one by one (empty: they were replayed from a CUDA graph).
     double latency_ms = 0, cold_overhead_ms = 0;
     std::string why_no_graph;
+    std::string nvml;           // JSON text: what NVML saw of the GPU while the problem's candidates were timed; empty without NVML
     double speedup = 0;         // median of the first timed candidate of the problem in the same cache state / this median
 
     std::string provider() const { return candidate.peer ? candidate.name : "sepal"; }

@@ -1,6 +1,7 @@
 // Packing filters into the layouts that kernels read (runtime/filter_layout.h). One function serves every shape and panel: it takes both
 // from its buffers. runtime/packed_weights.cpp calls it.
 #include "pack_stages.h"
+#include "runtime/filter_layout.h"
 #include "runtime/winograd.h"
 #include "schedules/x86/schedules.h"
 
@@ -85,7 +86,27 @@ public:
     void schedule() { schedule_pack_winograd_x86(stages, get_target()); }
 };
 
+// The words that the lanes of a warp multiply by (FilterLayout::Kind::lanes), which are in the order of a packed filter's first two dimensions
+// taken together.
+class PackLanesGenerator : public PackGenerator<PackLanesGenerator> {
+public:
+    void generate() {
+        PackStages &st = stages;
+        from_zero();
+        const Expr panel = packed.dim(0).extent(), i = st.c * panel + st.i;
+        const Expr word = i / 2 % 4, lane = i / 8 % 32, tile = i / 256 % (panel / int(FilterLayout::lanes_tile));
+        const Expr channel = st.c / int(FilterLayout::lanes_step) * int(FilterLayout::lanes_step) + lane % 4 * 8 + word * 2 + i % 2;
+        const Expr output = st.b * panel + tile / 4 * 32 + lane / 8 * 8 + tile % 4 * 2 + lane / 4 % 2;
+        const Range all;
+        const Func inside = BoundaryConditions::constant_exterior(filter, 0.0f, {{0, filter.dim(0).extent()}, all, {0, filter.dim(2).extent()}, all});
+        packed(st.i, st.c, st.t, st.b, st.g) = cast(dtype, inside(channel, st.t, output, st.g));
+        st.packed = packed;
+    }
+    void schedule() { schedule_pack_lanes_x86(stages, get_target()); }
+};
+
 }  // namespace sepal
 
+HALIDE_REGISTER_GENERATOR(sepal::PackLanesGenerator, pack_lanes)
 HALIDE_REGISTER_GENERATOR(sepal::PackPanelsGenerator, pack_panels)
 HALIDE_REGISTER_GENERATOR(sepal::PackWinogradGenerator, pack_winograd)

@@ -6,23 +6,11 @@ using namespace Halide::Internal;
 namespace sepal {
 namespace {
 
-std::vector<Expr> conjuncts(const Expr &e) {
-    const And *both = e.as<And>();
-    if (!both) {
-        const Call *likely = e.as<Call>();
-        return {likely && (likely->is_intrinsic(Call::likely) || likely->is_intrinsic(Call::likely_if_innermost)) ? likely->args[0] : e};
-    }
-    std::vector<Expr> all = conjuncts(both->a);
-    for (const Expr &more : conjuncts(both->b)) all.push_back(more);
-    return all;
-}
-
-// The variable that a condition holds for at 0 alone, of those that are not negative; null when it is another one.
-const Variable *passed_by_first(const Expr &condition) {
-    if (const LT *less = condition.as<LT>(); less && is_const_one(less->b)) return less->a.as<Variable>();
-    if (const LE *most = condition.as<LE>(); most && is_const_zero(most->b)) return most->a.as<Variable>();
-    if (const EQ *equal = condition.as<EQ>(); equal && is_const_zero(equal->b)) return equal->a.as<Variable>();
-    return nullptr;
+// Whether a condition fails for every number of the thread but 0, whatever those of the others.
+bool passed_by_first_only(const Expr &condition, const std::string &thread, const std::vector<std::string> &threads) {
+    Scope<Interval> numbers;
+    for (const std::string &other : threads) numbers.push(other, Interval(other == thread ? 1 : 0, Interval::pos_inf()));
+    return is_const_zero(simplify(condition, true, numbers));
 }
 
 }  // namespace
@@ -38,10 +26,8 @@ Stmt RegisterAccumulators::visit(const For *op) {
 // A stage with less to do than there are threads is inside of a test that only those pass which have some.
 Stmt RegisterAccumulators::visit(const IfThenElse *op) {
     const std::map<std::string, Expr> before = alone_;
-    for (const Expr &part : conjuncts(op->condition)) {
-        const Variable *thread = passed_by_first(part);
-        if (thread) alone_[thread->name] = 0;
-    }
+    for (const std::string &thread : threads_)
+        if (passed_by_first_only(op->condition, thread, threads_)) alone_[thread] = 0;
     Stmt then_case = mutate(op->then_case);
     alone_ = before;
     return IfThenElse::make(mutate(op->condition), then_case, op->else_case.defined() ? mutate(op->else_case) : Stmt());
@@ -92,11 +78,10 @@ Expr RegisterAccumulators::of_thread(const std::string &name, const Expr &index)
     };
     const Expr thread_part = simplify(base(simplify(whole)) - base(own));
     Expr &known = accumulators_.at(name);
-    if (!known.defined())
-        known = thread_part;
-    else
-        _halide_user_assert(can_prove(substitute(alone_, known) == substitute(alone_, thread_part))) << "the threads' accumulators " << name << " are touched as " << known << " and as " << thread_part
-                                                     << "; every stage has to share them out alike";
+    if (!known.defined()) known = thread_part;
+    const bool alike = can_prove(substitute(alone_, known) == substitute(alone_, thread_part));
+    _halide_user_assert(alike) << "the threads' accumulators " << name << " are touched as " << known << " and as " << thread_part
+                               << "; every stage has to share them out alike";
     return own;
 }
 

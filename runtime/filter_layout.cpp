@@ -8,6 +8,7 @@ namespace sepal {
 
 std::string FilterLayout::text() const {
     if (kind == Kind::as_given) return "as_given";
+    if (kind == Kind::lanes) return fmt::format("lanes{}", panel);
     const std::string panels = panel ? fmt::format("panels{}", panel) : "one_panel";
     return kind == Kind::winograd ? fmt::format("winograd{}_{}", tile, panels) : panels;
 }
@@ -17,6 +18,7 @@ PackedExtents FilterLayout::extents(const ConvProblem &p) const {
     PackedExtents e;
     e.panel = panel ? panel : k;
     e.c = p.summed_channels();
+    if (kind == Kind::lanes) e.c = (e.c + lanes_step - 1) / lanes_step * lanes_step;
     e.points = p.op == Operator::conv2d ? p.r * p.s : 1;
     if (kind == Kind::winograd) e.points = winograd_points(tile) * winograd_points(tile);
     e.panels = (k + e.panel - 1) / e.panel;

@@ -66,8 +66,8 @@ int64_t l1_lines_for_pixels(int64_t c) {
     return c % floats == 0 ? sets / std::gcd(sets, c / floats) * ways : sets * ways;
 }
 
-std::string why_no_schedule(DType dtype) {
-    return dtype == DType::f32 ? "" : fmt::format("the hand-written schedules for CPUs are for f32, not {}", name(dtype));
+std::string why_no_schedule(DType dtype, Isa isa) {
+    return dtype == DType::f32 || is_gpu(isa) ? "" : fmt::format("the hand-written schedules for CPUs are for f32, not {}", name(dtype));
 }
 
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
@@ -98,7 +98,7 @@ std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
 }
 
 std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, Isa isa) {
-    if (std::string why = why_no_schedule(problem.dtype); !why.empty()) return why;
+    if (std::string why = why_no_schedule(problem.dtype, isa); !why.empty()) return why;
     Schedule s = schedule;
     if (s.c_block >= problem.summed_channels()) s.c_block = 0;
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;

@@ -22,8 +22,8 @@ int depthwise_half_registers(const Schedule &schedule, Isa isa);
 // lines fall into one set; a tile of more pixels finds none of them in L1 again.
 int64_t l1_lines_for_pixels(int64_t c);
 
-// Why there is no hand-written schedule for a type; empty when there is.
-std::string why_no_schedule(DType dtype);
+// Why there is no hand-written schedule for a type on an ISA; empty when there is.
+std::string why_no_schedule(DType dtype, Isa isa);
 
 // One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what
 // its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to

@@ -280,6 +280,14 @@ TEST_CASE("the variants that are compared by default", "[bench]") {
     for (Variant &row : rows) row.dtype = DType::f16;
     rows[8].dtype = DType::f32;
     CHECK(names(Isa::avx2, {}) == "reference ");
+    // On a GPU its own only, also of those that are asked for by name.
+    for (Variant &row : rows) row.dtype = DType::f32;
+    rows[7].isa = Isa::sm80;
+    const auto on_gpu = [&](Backend backend, const std::function<bool(const std::string &)> &wanted) { return choose_variants(p, registry, Processor(backend), 1, wanted); };
+    CHECK(on_gpu(Backend::cuda, {}) == std::vector<const Variant *>{&rows[7]});
+    CHECK(on_gpu(Backend::cuda, [](const std::string &n) { return n.find("any") == 0; }) == std::vector<const Variant *>{&rows[7]});
+    CHECK(on_gpu(Backend::opencl, {}).empty());
+    CHECK(names(Isa::avx2, [](const std::string &n) { return n.find("any") == 0; }) == "any_2 any_2_b ");
 }
 
 TEST_CASE("report: JSON fields", "[bench]") {

@@ -282,6 +282,9 @@ TEST_CASE("list, check and bench take f16 problems", "[cli]") {
                               Catch::Contains("cannot be compiled in process: the hand-written schedules for CPUs are for f32, not f16") &&
                               Catch::Contains("peers are measured on f32, the problem is f16"));
     CHECK(bench.out.find("failed") == std::string::npos);
+    check_bad_input(run("tune --trials 1 --db " + files.folder.path("t.jsonl") + problems),
+                    {"\"a pointwise\" has nothing to tune: the hand-written schedules for CPUs are for f32, not f16"});
+    CHECK(!std::filesystem::exists(files.folder.path("t.jsonl")));
 }
 
 TEST_CASE("run refuses what does not fit and leaves no output", "[cli]") {

@@ -1,4 +1,7 @@
-// Every variant for GPUs against the reference: by OpenCL, where there is a device, and by a CUDA driver that executes PTX on the CPU.
+// Every variant for GPUs against the reference: by OpenCL, where there is a device, and by a CUDA driver that executes PTX on the CPU; devices by
+// their names; the runner for GPUs.
+#include "bench/gpu/gpu_runner.h"
+#include "bench/report.h"
 #include "catch.h"
 #include "fake_cuda.h"
 #include "support.h"
@@ -7,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <HalideRuntime.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <optional>
 
@@ -159,4 +163,88 @@ TEST_CASE("variants of another backend, and of a type that a device has not, do 
     v.kernel = nullptr;
     v.error = "the reason";
     CHECK(cpu.why_not_runnable(v) == "not built: the reason");
+}
+
+TEST_CASE("a GPU's roofline is of the arithmetic of the type, and of L2 or the memory", "[gpu_bench]") {
+    GpuMachine machine;
+    CHECK(!machine.roofline(DType::f32, 1e9, 1e6, CacheState::warm));
+    machine.info.l2_bytes = 50 << 20;
+    machine.peaks = GpuPeaks{};
+    machine.peaks->f32_gflops = 60000;
+    machine.peaks->tensor_f16_gflops = 800000;
+    machine.peaks->dram_gbs = 3000;
+    machine.peaks->l2_read_gbs = 6000;
+    const auto bound = [&](DType dtype, double flops, double bytes, CacheState state, double seconds) {
+        const std::optional<Roofline> roof = machine.roofline(dtype, flops, bytes, state);
+        REQUIRE(roof);
+        CHECK(roof->seconds == Approx(seconds));
+        return roof->bound;
+    };
+    CHECK(bound(DType::f32, 1e9, 6e6, CacheState::warm, 1e9 / 60e12) == "fma");
+    CHECK(bound(DType::f16, 1e9, 30e6, CacheState::warm, 30e6 / 6e12) == "L2");
+    CHECK(bound(DType::f16, 1e9, 30e6, CacheState::cold, 30e6 / 3e12) == "dram");
+    CHECK(bound(DType::f16, 1e9, 60e6, CacheState::warm, 60e6 / 3e12) == "dram");  // more than L2 holds
+    CHECK(bound(DType::f16, 1e12, 30e6, CacheState::cold, 1e12 / 800e12) == "fma");
+    CHECK(gpu_machine_text(machine).find("f32 60 TFLOP/s") != std::string::npos);
+    CHECK(to_json(machine).at("gpu").at("peaks").at("dram_gbs") == 3000);
+    CHECK(to_json(machine).at("bandwidth").size() == 2);
+    machine.peaks.reset();
+    machine.why_no_peaks = "the reason";
+    CHECK(gpu_machine_text(machine).find("the reason") != std::string::npos);
+    CHECK(to_json(machine).at("gpu").at("peaks").is_null());
+}
+
+TEST_CASE("candidates on a GPU are checked, then timed; a wrong one is never timed", "[gpu_bench]") {
+    const std::optional<Device> device = open_or_skip("opencl", Isa::opencl);
+    if (!device) return;
+    ConvProblem p;
+    p.name = "small";
+    p.op = Operator::depsep;
+    p.h = p.w = 9, p.c = 8, p.k = 12, p.r = p.s = 3;
+    p.mid = {true, Activation::relu};
+    const auto first = [&](const ConvProblem &problem) {
+        const Variant *v = Registry::builtin().select(problem, device->processor(), 1);
+        REQUIRE(v);
+        return v;
+    };
+    Variant wrong = *first(p), unbuilt = wrong;
+    wrong.kernel = [](void **) { return 0; };
+    unbuilt.kernel = nullptr;
+    unbuilt.error = "the reason";
+    std::vector<Candidate> candidates(4);
+    for (Candidate &c : candidates) c.problem = p;
+    candidates[0].variant = first(p);
+    candidates[1].variant = &wrong;
+    candidates[2].variant = &unbuilt;
+    candidates[3].variant = first(p.depthwise_half());
+    candidates[3].second = first(p.pointwise_half());
+    RunnerOptions options;
+    options.seconds = 0.01;
+    GpuMachine machine = describe_gpu(*device->gpu, "opencl:0");
+    const std::vector<Result> results = run_candidates_on_gpu(candidates, machine, device->gpu, options);
+    REQUIRE(results.size() == 8);
+    for (size_t i : {0, 1, 6, 7}) {
+        INFO(results[i].check_message);
+        CHECK(results[i].check == "passed");
+        REQUIRE(results[i].timed());
+        CHECK(results[i].milliseconds.count >= (i % 2 ? least_cold_samples : least_warm_samples));
+        CHECK(results[i].milliseconds.median > 0);
+        CHECK(results[i].latency_ms > 0);
+        CHECK(results[i].why_no_graph == "OpenCL has no graphs");
+        CHECK(results[i].device == "opencl:0");
+        CHECK(results[i].roofline_ms == 0);
+        CHECK(to_json(results[i]).at("pct_fma_peak").is_null());
+    }
+    CHECK(results[6].bytes == p.unfused_bytes());
+    CHECK(results[2].check == "failed");
+    CHECK_FALSE(results[2].timed());
+    CHECK(results[2].check_message != "");
+    CHECK(results[4].check == fmt::format("skipped: {} was not built: the reason", unbuilt.name));
+    const std::string table = table_header(true) + table_block(results);
+    CHECK(table.find("TFLOP/s") != std::string::npos);
+    CHECK(table.find("inf") == std::string::npos);
+    CHECK(table.find("nan") == std::string::npos);
+
+    machine.info.memory_bytes = 1000;
+    CHECK(run_candidates_on_gpu(candidates, machine, device->gpu, options).front().check.find("skipped: needs ") == 0);
 }

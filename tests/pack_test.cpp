@@ -245,6 +245,30 @@ TEST_CASE("each constant stands where the kernel's arguments have it, zeros in b
     }
 }
 
+TEST_CASE("packers round to half as half.h does, around every half", "[pack]") {
+    const std::vector<float> filter = values_around_halves();
+    ConvProblem p = conv2d(8, int64_t(filter.size()) / 8, 1, 1);
+    p.dtype = DType::f16;
+    REQUIRE(p.filter_elements() == int64_t(filter.size()));
+    const std::vector<float> wanted = panels_by_loops(filter, 1, 8, 1, p.c, 8);
+    int halves = 0;
+    for (const Packer &packer : packers()) {
+        if (packer.dtype != DType::f16) continue;
+        INFO(packer.name);
+        for (int64_t panel : {0, 8}) {  // of one panel, and by whole vectors
+            const Variant variant = packer.variant(panel);
+            Status status;
+            const auto packed = PackedWeights::pack(p, variant, {filter.data(), nullptr, nullptr, nullptr}, status);
+            REQUIRE(status.message == "");
+            const uint16_t *const got = static_cast<const uint16_t *>(packed->data());
+            for (size_t i = 0; i < wanted.size(); i++)
+                if (got[i] != half_from_float(wanted[i])) FAIL(fmt::format("{:a} is packed as {:#x} instead of {:#x}", wanted[i], got[i], half_from_float(wanted[i])));
+        }
+        halves++;
+    }
+    CHECK(halves > 0);
+}
+
 TEST_CASE("filters of an f16 problem are halves, its biases floats, each at the start of a cache line", "[pack]") {
     const TemporaryFolder folder;
     for (Operator op : operators) {

@@ -150,6 +150,29 @@ TEST_CASE("a table of one's own is searched in order, passing over what is not b
     CHECK(rows[3].refuses(p) == "is a pointwise kernel, the problem is conv2d");
 }
 
+TEST_CASE("a GPU gets the variants of its backend, a CPU none of them", "[registry]") {
+    Variant rows[4];
+    for (Variant &v : rows) v.op = Operator::pointwise, v.kernel = [](void **) { return 0; };
+    const Isa isas[] = {Isa::opencl, Isa::sm80, Isa::x64, Isa::sm80};
+    const char *const names[] = {"on_opencl", "on_cuda", "on_cpu", "on_cuda_too"};
+    for (int i = 0; i < 4; i++) rows[i].isa = isas[i], rows[i].name = names[i];
+    const Registry table(rows, 4);
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.h = p.w = p.c = p.k = 4;
+    CHECK(table.select(p, Processor(Backend::opencl), 1) == &rows[0]);
+    CHECK(table.select(p, Processor(Backend::cuda), 1) == &rows[1]);
+    CHECK(table.select(p, cpu_up_to(Isa::avx512), 1) == &rows[2]);
+    CHECK(Registry(rows, 2).select(p, cpu_up_to(Isa::avx512), 1) == nullptr);
+    CHECK(why_none(p, Registry(rows, 1), Processor(Backend::cuda)) == "no cuda kernel takes f32");
+
+    size_t others = 0;
+    CHECK(variants_matching(table, "on_*", Processor(Backend::cuda), others) == std::vector<const Variant *>{&rows[1], &rows[3]});
+    CHECK(others == 2);
+    CHECK(bad_input([&] { (void)variants_matching(table, "on_cuda*", Processor(Backend::opencl), others); }) ==
+          "--variants \"on_cuda*\" matches variants for another device only: on_cuda runs on --device cuda, not on opencl");
+}
+
 TEST_CASE("a tuned variant is selected on as many threads as it was tuned for", "[registry]") {
     Variant rows[4];
     for (Variant &v : rows) v.op = Operator::pointwise, v.kernel = [](void **) { return 0; };

@@ -1,10 +1,12 @@
 #include "support.h"
 
 #include "catch.h"
+#include "runtime/half.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -97,6 +99,17 @@ std::vector<double> naive(const Tensors &t) {
                     out.push_back(activation(sum, p.out.activation));
                 }
     return out;
+}
+
+std::vector<float> values_around_halves() {
+    std::vector<float> values = {65520.0f, 65536.0f, 1e6f, 3e38f, INFINITY, 0x1p-26f, 0x1.8p-25f, 0x1p-60f};
+    for (uint16_t half = 0; half < 0x7c00; half++) {
+        const float value = float_from_half(half), next = half == 0x7bff ? 65536.0f : float_from_half(uint16_t(half + 1)), middle = (value + next) / 2;
+        values.insert(values.end(), {value, std::nextafter(middle, 0.0f), middle, std::nextafter(middle, INFINITY)});
+    }
+    const size_t positive = values.size();
+    for (size_t i = 0; i < positive; i++) values.push_back(-values[i]);
+    return values;
 }
 
 bool report(bool passed, const Variant &variant, const ConvProblem &problem, const std::string &message, const std::string &command) {

@@ -34,6 +34,10 @@ std::string bad_input(const std::function<void()> &action);
 // The operator in plain loops over output elements, straight from the definition, in double precision.
 std::vector<double> naive(const Tensors &tensors);
 
+// f32 values that rounding to half may get wrong: every half, the middle between it and the next one, and the f32 on both sides of that, of
+// either sign; and some beyond the largest half.
+std::vector<float> values_around_halves();
+
 // `passed`, after saying on stdout, when it is false, what failed on what and with which command that can be seen again. (Catch
 // breaks its own messages into lines, commands included.)
 bool report(bool passed, const Variant &variant, const ConvProblem &problem, const std::string &message, const std::string &command);

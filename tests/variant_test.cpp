@@ -1,6 +1,7 @@
 // Every variant against the reference.
 #include "catch.h"
 #include "runtime/aligned.h"
+#include "runtime/half.h"
 #include "support.h"
 
 #include <fmt/format.h>
@@ -68,6 +69,35 @@ TEST_CASE("values that are no integers stay within the bound on rounding", "[ran
             const CheckResult result = check_variant(*v, t);
             CHECK(report(result.passed, *v, p, result.message, test_command("random_values")));
         }
+}
+
+TEST_CASE("an f16 kernel rounds its sums as half.h does, around every half", "[random_values]") {
+    const std::vector<float> values = values_around_halves();
+    int kernels = 0;
+    for (const Variant *v : runnable_variants()) {
+        if (v->dtype != DType::f16) continue;
+        // Sums of zeros and a bias, which is f32.
+        ConvProblem p;
+        p.op = v->op;
+        p.dtype = DType::f16;
+        p.h = p.w = p.c = 1;
+        p.pad_mode = PadMode::valid;
+        if (p.op == Operator::depthwise)
+            p.c = int64_t(values.size());
+        else
+            p.k = int64_t(values.size());
+        p.out.bias = true;
+        if (!v->refuses(p).empty()) continue;
+        Tensors t = make_exact_tensors(p, check_seed);
+        std::fill(t.filter.begin(), t.filter.end(), 0.0f);
+        t.bias = values;
+        (void)check_variant(*v, t);
+        int64_t wrong = 0;
+        for (size_t i = 0; i < values.size(); i++) wrong += !(t.output[i] == rounded_to_half(values[i]));
+        CHECK(report(wrong == 0, *v, p, fmt::format("{} of {} sums are rounded otherwise", wrong, values.size()), test_command("random_values")));
+        kernels++;
+    }
+    CHECK(kernels >= 4);
 }
 
 TEST_CASE("an output does not depend on the number of threads, to the last bit", "[threads]") {

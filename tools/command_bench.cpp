@@ -150,7 +150,7 @@ private:
     std::map<std::string, Compiled> kernels_;
 };
 
-const std::vector<std::string> &peers_of(bool gpu) { return gpu ? gpu_peer_names() : peer_names(); }
+const std::vector<std::string> &known_peers(const Processor &processor) { return processor.backend() == Backend::cuda ? gpu_peer_names() : peer_names(); }
 
 // What is to be measured on one problem.
 class Selection {
@@ -159,7 +159,7 @@ public:
         : o_(o), knobs_(knobs), target_(target), processor_(target.processor()), kernels_(knobs) {
         if (o.peers.empty()) return;
         const std::string device = target.on_gpu() ? fmt::format("cuda:{}", parse_device(o.device.text()).index) : "cpu";
-        for (const std::string &peer : parse_peers(o.peers, peers_of(target.on_gpu()))) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads, device));
+        for (const std::string &peer : parse_peers(o.peers, known_peers(target.processor()))) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads, device));
     }
 
     // The candidates; without the in-process ones when `compile` is false, for counting.
@@ -269,29 +269,6 @@ Machine get_machine(const Options &o, Progress &progress) {
     return machine;
 }
 
-// With the peaks of --machine, or else measured now.
-GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &progress) {
-    GpuMachine machine = describe_gpu(*device.gpu, device.option);
-    if (device.gpu->backend() != Backend::cuda) return machine;
-    if (!o.machine.empty()) {
-        machine.peaks = gpu_peaks_from_json(read_file(o.machine), o.machine);
-        if (machine.peaks->device.name != machine.info.name)
-            throw BadInput(fmt::format("{}: it holds the peaks of \"{}\", --device {} is \"{}\"; allowed: a file that `sepal peak --device {} --json` wrote here", o.machine,
-                                       machine.peaks->device.name, device.option, machine.info.name, device.option));
-        return machine;
-    }
-    GpuPeakOptions options;
-    options.progress = [&](const std::string &what) { progress.show("measuring " + what, 0); };
-    Status status;
-    machine.peaks = measure_gpu_peaks(device.gpu, options, status);
-    progress.clear();
-    if (!status.ok()) {
-        machine.peaks.reset();
-        machine.why_no_peaks = status.message;
-    }
-    return machine;
-}
-
 void write_outputs(const Options &o, const HtmlTools &tools, const Target &target, const std::vector<Result> &results, const ProblemSet &set,
                    const std::string &temporary_folder) {
     RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
@@ -325,15 +302,30 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
     return total;
 }
 
-// Refuses what is for CPUs only.
+// Refuses what a GPU has no use for.
 void check_gpu_options(const Options &o, const Device &device) {
     if (device.emulated) throw BadInput("--device cuda:emulated has no times to measure; `sepal check --device cuda:emulated` checks kernels on it");
-    const std::pair<const std::string &, const char *> of_cpus[] = {
-        {o.peers, "--peers measures libraries on the CPU or through CUDA"}, {o.tuning, "--tuning reads records of kernels for CPUs"},
-        {o.machine, "--machine holds peaks of a CPU or a CUDA device"}};
-    const bool cuda = device.gpu->backend() == Backend::cuda;
-    for (const auto &[option, what] : of_cpus)
-        if (!option.empty() && !(cuda && &option != &o.tuning)) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
+    const auto refuse = [&](const std::string &option, const char *what) {
+        if (!option.empty()) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
+    };
+    refuse(o.tuning, "--tuning reads records of kernels for CPUs");
+    if (device.gpu->backend() == Backend::cuda) return;
+    refuse(o.peers, "--peers measures libraries on CPUs and on CUDA devices");
+    refuse(o.machine, "--machine holds peaks of a CPU or of a CUDA device");
+}
+
+GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &progress) {
+    GpuMachine machine = describe_gpu(*device.gpu, device.option);
+    if (o.machine.empty()) {
+        measure_peaks(machine, device.gpu, [&](const std::string &what) { progress.show("measuring " + what, 0); });
+        progress.clear();
+        return machine;
+    }
+    machine.peaks = gpu_peaks_from_json(read_file(o.machine), o.machine);
+    if (machine.peaks->device.name != machine.info.name)
+        throw BadInput(fmt::format("{}: field \"name\" of \"device\" is \"{}\", --device {} is \"{}\"; allowed: a file that `sepal peak --device {} --json` wrote here", o.machine,
+                                   machine.peaks->device.name, device.option, machine.info.name, device.option));
+    return machine;
 }
 
 int bench(const Options &o) {
@@ -354,7 +346,7 @@ int bench(const Options &o) {
     const KnobSource knobs(o.tuning, o.threads);
     PeerTools peer_tools;
     if (!o.peers.empty()) {
-        (void)parse_peers(o.peers, peers_of(device.gpu != nullptr));
+        (void)parse_peers(o.peers, known_peers(device.processor()));
         peer_tools = find_peer_tools(o.peers_python);
     } else if (!o.peers_python.empty()) {
         throw BadInput("--peers-python is given without --peers; --peers all measures all of them");

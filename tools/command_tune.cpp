@@ -2,6 +2,7 @@
 #include "bench/progress.h"
 #include "bench/report.h"
 #include "bench/threads.h"
+#include "schedules/schedule_check.h"
 #include "tools/command.h"
 #include "tools/compile/kernel_spec.h"
 #include "tools/compile/llc.h"
@@ -70,6 +71,9 @@ int tune(const Options &o, bool trials_given) {
     TuneOptions options;
     options.shard = parse_shard(o.shard);
     const Cpu cpu = Cpu::detect();
+    for (const ConvProblem &problem : set.problems)
+        if (const std::string why = why_no_schedule(problem.dtype, cpu.best); !why.empty())
+            throw BadInput(fmt::format("problem \"{}\" has nothing to tune: {}", problem.name, why));
     for (const ConvProblem &problem : set.problems) options.tasks.push_back({problem, isa_for(o, problem, cpu)});
     options.threads = o.threads;
     options.seconds = trials_given ? 0 : 60 * o.minutes;

@@ -107,7 +107,7 @@ def gpu_section(gpu):
     peaks = gpu.get("peaks")
     if not isinstance(peaks, dict):
         return out + f"<p>There are no peaks to compare with: {esc(gpu.get('why_no_peaks'))}.</p>"
-    names = {"f32_gflops": "f32, GFLOP/s", "f16_gflops": "f16, GFLOP/s", "tensor_f16_gflops": "tensor cores, f16 with sums in f32, GFLOP/s", "dram_gbs": "copy in memory, GB/s", "l2_read_gbs": "L2, GB/s"}
+    names = {"f32_gflops": "f32, GFLOP/s", "f16_gflops": "f16, GFLOP/s", "tensor_f16_gflops": "tensor cores, f16 with sums in f32, GFLOP/s", "dram_gbs": "memory, copy, GB/s", "l2_read_gbs": "L2, read, GB/s"}
     return out + table(["measured peak", ""], [[text, number(peaks.get(key))] for key, text in names.items()])
 
 

@@ -30,7 +30,7 @@ std::vector<const Variant *> variants_matching(const Registry &registry, const s
         if (backend(v->isa) == processor.backend()) out.push_back(v);
     others = all.size() - out.size();
     if (out.empty())
-        throw BadInput(fmt::format("--variants \"{}\" matches {} variant{}, which {}", glob, others, others == 1 ? "" : "s", why_not_runnable(*all.front(), processor)));
+        throw BadInput(fmt::format("--variants \"{}\" matches variants for another device only: {} {}", glob, all.front()->name, why_not_runnable(*all.front(), processor)));
     return out;
 }
 

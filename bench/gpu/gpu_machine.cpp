@@ -40,6 +40,18 @@ GpuMachine describe_gpu(const GpuDevice &device, const std::string &option) {
     return machine;
 }
 
+void measure_peaks(GpuMachine &machine, const std::shared_ptr<GpuDevice> &device, const std::function<void(const std::string &)> &progress) {
+    if (device->backend() != Backend::cuda) return;
+    GpuPeakOptions options;
+    options.progress = progress;
+    Status status;
+    const GpuPeaks peaks = measure_gpu_peaks(device, options, status);
+    if (status.ok())
+        machine.peaks = peaks;
+    else
+        machine.why_no_peaks = status.message;
+}
+
 std::string gpu_machine_text(const GpuMachine &m) {
     const GpuInfo &i = m.info;
     std::string text = m.text;
@@ -53,6 +65,7 @@ std::string gpu_machine_text(const GpuMachine &m) {
     text += "\n";
     if (!m.peaks) return text + fmt::format("No peaks, and so nothing of them in % peak, % roof and bound: {}\n", m.why_no_peaks);
     const GpuPeaks &p = *m.peaks;
+    if (!p.figures.empty()) return gpu_peaks_table(p);  // measured just now
     return text + fmt::format("Measured peaks: f32 {:.4g} TFLOP/s, f16 {:.4g}, tensor cores (f16, sums in f32) {:.4g}; memory {:.4g} GB/s, L2 {:.4g} GB/s\n", p.f32_gflops / 1e3,
                               p.f16_gflops / 1e3, p.tensor_f16_gflops / 1e3, p.dram_gbs, p.l2_read_gbs);
 }
@@ -61,7 +74,7 @@ Json to_json(const GpuMachine &m) {
     const auto known = [](double value) { return value > 0 ? Json(value) : Json(nullptr); };
     const auto count = [](int64_t value) { return value > 0 ? Json(value) : Json(nullptr); };
     Json peaks;
-    if (m.peaks) peaks = to_json(*m.peaks)["peaks"];
+    if (m.peaks) peaks = to_json(*m.peaks).at("peaks");
     Json j = to_json(detect_machine());
     if (m.peaks) {  // as of a CPU, for plots
         j["fma"] = {{{"isa", "f32"}, {"threads", 1}, {"gflops", m.peaks->f32_gflops}}, {{"isa", "f16, tensor cores"}, {"threads", 1}, {"gflops", m.peaks->tensor_f16_gflops}}};
@@ -79,7 +92,6 @@ Json to_json(const GpuMachine &m) {
                 {"memory_bytes", count(m.info.memory_bytes)},
                 {"driver_version", count(m.info.driver_version)},
                 {"peaks", peaks},
-                {"measured", m.peaks ? to_json(*m.peaks) : Json(nullptr)},
                 {"why_no_peaks", m.peaks ? Json(nullptr) : Json(m.why_no_peaks)}};
     return j;
 }

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,14 +29,17 @@ struct GpuMachine {
     std::optional<Roofline> roofline(DType dtype, double flops, double bytes, CacheState state) const;
 };
 
+// Without peaks.
 GpuMachine describe_gpu(const GpuDevice &device, const std::string &option);
+// Measures them, of CUDA devices; why that failed becomes why_no_peaks.
+void measure_peaks(GpuMachine &machine, const std::shared_ptr<GpuDevice> &device, const std::function<void(const std::string &what)> &progress);
 
 // Several lines that end with a newline.
 std::string gpu_machine_text(const GpuMachine &machine);
 
-// That of the host (bench/machine.h), whose "fma" and "bandwidth" are the GPU's, where they are known, with "gpu": {"device", "name", "backend", "compute_capability", "multiprocessors", "clock_ghz",
-// "memory_clock_ghz", "l2_bytes", "memory_bytes", "driver_version", "peaks": null or the numbers of GpuPeaks, "measured": all of them (to_json()
-// of peaks.h)}; null is what is not known.
+// That of the host (bench/machine.h), whose "fma" and "bandwidth" are the GPU's, where they are known, with "gpu": {"device", "name", "backend",
+// "compute_capability", "multiprocessors", "clock_ghz", "memory_clock_ghz", "l2_bytes", "memory_bytes", "driver_version", "peaks": those of GpuPeaks'
+// JSON or null, "why_no_peaks"}; null is what is not known.
 nlohmann::ordered_json to_json(const GpuMachine &machine);
 
 }  // namespace sepal

@@ -2,10 +2,14 @@
 
 #include "bench/entry.h"
 #include "bench/gpu/gpu_timer.h"
+#include "bench/gpu/nvml.h"
 #include "bench/memory.h"
 #include "bench/results.h"
 #include "bench/timer.h"
 #include "runtime/reference.h"
+#include "tools/bad_input.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -58,12 +62,13 @@ void check(Entry &e, const Tensors &tensors, const GpuDevice &device, Arrays &ar
     if (result.passed) e.check = "passed";
 }
 
-// A peer empties no cache: cold, it takes turns among tensors that L2 does not hold together, and has no event's own time in its mean.
 void measure_peer(Entry &e) {
-    std::string why;
+    const bool slow = e.run_seconds > slow_seconds;
     for (const bool cold : {false, true}) {
-        const std::optional<double> seconds = e.candidate->peer->seconds(cold ? 1 : e.batch, !cold, why, cold);
-        if (!seconds) {
+        if (cold && slow && int(e.cold.size()) >= least_cold_samples) continue;
+        std::string why;
+        const std::optional<double> seconds = e.candidate->peer->seconds(e.batch, true, why, cold);
+        if (!seconds) {  // its check had passed; that it cannot go on is no wrong result
             e.check = "skipped: " + why;
             return;
         }
@@ -96,7 +101,7 @@ void fill(Result &r, const Entry &e, const GpuMachine &machine, double cold_over
     const bool warm = r.cache == CacheState::warm;
     const ConvProblem &p = e.candidate->problem;
     r.milliseconds = in_milliseconds(warm ? e.warm : e.cold);
-    r.batch = warm ? e.batch : 1;
+    r.batch = warm || e.candidate->peer ? e.batch : 1;
     r.flops = p.flops();
     r.bytes = e.candidate->bytes();
     r.fma_gflops = r.isa_gflops = machine.peak_gflops(p.dtype);
@@ -136,9 +141,13 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
     std::vector<Entry> entries = make_entries(candidates, Processor(device->backend()));
     const ConvProblem &problem = candidates.front().problem;
     double cold_overhead_ms = 0;
+    std::string nvml_saw;
     const auto finish = [&] {
         std::vector<Result> all = make_results(entries, [&](Result &r, const Entry &e) { fill(r, e, machine, cold_overhead_ms); });
-        for (Result &r : all) r.device = machine.device;
+        for (Result &r : all) {
+            r.device = machine.device;
+            r.nvml = nvml_saw;
+        }
         return all;
     };
     const auto tell = [&](const std::string &what, double fraction) {
@@ -165,16 +174,32 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
         return finish();
     }
 
+    std::optional<PeerFiles> files;
+    std::string no_files;
+    if (std::any_of(entries.begin(), entries.end(), [](const Entry &e) { return e.candidate->peer && e.check.empty(); })) {
+        try {
+            files.emplace(*tensors);
+        } catch (const BadInput &error) {
+            no_files = error.what();
+        }
+    }
     for (Entry &e : entries) {
-        if (e.candidate->peer || !e.check.empty()) continue;
+        if (!e.check.empty()) continue;
         tell(e.candidate->name + ": check", 0);
+        if (e.candidate->peer) {
+            if (files)
+                check_peer(e, *tensors, *files, output);
+            else
+                e.check = "skipped: " + no_files;
+            continue;
+        }
         status = bind_to_gpu(e, *tensors, device, arrays.middle);
         if (status.ok())
             check(e, *tensors, *device, arrays, output);
         else
             e.check = "skipped: " + status.message;
     }
-    check_peers(entries, *tensors, output, [&](const std::string &what) { tell(what, 0); });
+    files.reset();
     tensors.reset();
 
     std::vector<Entry *> alive;
@@ -185,6 +210,9 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
     GpuTimer timer(device);
     if (GpuTimes times; timer.empty(empty_samples, times).ok()) cold_overhead_ms = in_milliseconds(times.seconds).median;
 
+    std::string ignored;
+    const std::shared_ptr<const Nvml> nvml = nvml_of(*device, ignored);
+    GpuWatch watch(nvml);
     const double budget = options.seconds * double(alive.size()), start = now();
     for (int round = 0; round < most_samples; round++) {
         if (round >= least_warm_samples && now() - start >= budget) break;
@@ -195,8 +223,9 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
             if (e.alive()) measure(e, timer, arrays);
         }
     }
-    for (Entry &e : entries)
-        if (e.candidate->peer) e.candidate->peer->release();
+    if (nvml) nvml_saw = to_json(watch.stop()).dump();
+    for (Entry *e : alive)
+        if (e->candidate->peer) e->candidate->peer->release();
     return finish();
 }
 

@@ -12,9 +12,8 @@ namespace sepal {
 // As run_candidates(): two results for each candidate of ONE problem, warm and cold, in order, and what they say of checks. A round times each
 // candidate in turn by GpuTimer: warm (runs in a row, replayed from a CUDA graph where that can be, as many as make a sample of some
 // milliseconds), cold (one run after L2 was overwritten), and the latency of one run. A cold time is that of the device's events, whose own time
-// is in Result::cold_overhead_ms. Peers are those of the device, each in its own process, which is suspended outside its turn. options.cpu and
-// options.threads (of packing) are not looked at. The kernels are in the program, and
-// `device` runs their ISA.
+// is in Result::cold_overhead_ms. Peers take part in the rounds, each in a process of its own (Peer::seconds()). options.cpu and options.threads (of
+// packing) are not looked at.
 std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidates, const GpuMachine &machine, const std::shared_ptr<GpuDevice> &device,
                                           const RunnerOptions &options);
 

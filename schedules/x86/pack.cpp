@@ -4,6 +4,12 @@ using namespace Halide;
 
 namespace sepal {
 
+// Two channels at a time are next to each other on both sides.
+void schedule_pack_lanes_x86(PackStages &st, const Target &) {
+    Var task("task");
+    st.packed.fuse(st.b, st.g, task).parallel(task);
+}
+
 // Channels are next to each other in the filter and output channels in a panel, so that one of the two goes with a stride: vectors of a panel
 // are written whole, and gathered from as many filters; of each of these 64 channels in turn, 4 cache lines, which L1 keeps meanwhile.
 void schedule_pack_panels_x86(PackStages &st, const Target &target) {

@@ -15,6 +15,7 @@ void schedule_pointwise_x86(ConvStages &stages, const Schedule &knobs, const Hal
 void schedule_depsep_x86(ConvStages &stages, const Schedule &knobs, const Halide::Target &target);
 
 // Filters are packed once: these have no knobs.
+void schedule_pack_lanes_x86(PackStages &stages, const Halide::Target &target);
 void schedule_pack_panels_x86(PackStages &stages, const Halide::Target &target);
 void schedule_pack_winograd_x86(PackStages &stages, const Halide::Target &target);
 

@@ -27,10 +27,10 @@ void fill_registers(Warp &w, const Step &s, const Request &r) {
         const size_t at = e * s.bytes;
         if (s.bytes == 4 && !s.wide) {
             uint32_t *to = w.at<uint32_t>(d);
-            each_lane(r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 4); });
+            for_lanes(w, r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 4); });
         } else if (s.bytes == 8) {
             uint64_t *to = w.at<uint64_t>(d);
-            each_lane(r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 8); });
+            for_lanes(w, r.active, [&](int l) { std::memcpy(&to[l], r.memory[l] + at, 8); });
         } else if (s.wide) {
             uint64_t *to = w.at<uint64_t>(d);
             each_lane(r.active, [&](int l) { to[l] = element_at(r.memory[l] + at, s.bytes, s.sign); });
@@ -40,11 +40,23 @@ void fill_registers(Warp &w, const Step &s, const Request &r) {
         }
     }
 }
-void collect_bytes(const Warp &w, const Step &s, int l, uint8_t *bytes) {
+// What the lanes store, each up to 16 bytes.
+void collect_bytes(const Warp &w, const Step &s, uint8_t (*bytes)[16]) {
     for (size_t e = 0; e < s.list.size(); ++e) {
-        if (s.bytes == 8) std::memcpy(bytes + 8 * e, w.at<uint64_t>(s.list[e]) + l, 8);
-        else std::memcpy(bytes + s.bytes * e, w.at<uint32_t>(s.list[e]) + l, s.bytes);
+        const size_t at = e * s.bytes;
+        const uint32_t *from = w.at<uint32_t>(s.list[e]);
+        const uint64_t *wide = w.at<uint64_t>(s.list[e]);
+        if (s.bytes == 8) for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, wide + l, 8);
+        else if (s.bytes == 4) for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, from + l, 4);
+        else for (int l = 0; l < lanes; ++l) std::memcpy(bytes[l] + at, from + l, s.bytes);
     }
+}
+// The compiler knows how to copy so many bytes.
+void copy_bytes(uint8_t *to, const uint8_t *from, unsigned bytes) {
+    if (bytes == 16) std::memcpy(to, from, 16);
+    else if (bytes == 8) std::memcpy(to, from, 8);
+    else if (bytes == 4) std::memcpy(to, from, 4);
+    else std::memcpy(to, from, bytes);
 }
 
 // One address space at a time: lanes of a generic access may be in several.
@@ -84,7 +96,7 @@ void load(Warp &w, const Step &s, uint32_t active) {
             look_up_global(w, s, r, "reads");
             check_written_global(w, s, r);
             check_order_of_reads(w, s, r, true);
-            if (space == Space::global) count_global(*w.launch, s, counts.global_loads, r, false);
+            if (space == Space::global) count_global(*w.launch, counts.global_loads, r, false);
         }
         fill_registers(w, s, r);
     });
@@ -99,6 +111,8 @@ void load_param(Warp &w, const Step &s, uint32_t active) {
 
 void store(Warp &w, const Step &s, uint32_t active) {
     KernelCounts &counts = w.launch->counts;
+    uint8_t bytes[lanes][16];
+    collect_bytes(w, s, bytes);
     for_spaces(w, s, active, [&](Space space, Request &r) {
         const bool shared = space == Space::shared;
         if (shared) look_up_shared(w, s, r, "writes");
@@ -106,18 +120,17 @@ void store(Warp &w, const Step &s, uint32_t active) {
         else look_up_global(w, s, r, "writes");
         const unsigned shift = shared ? w.launch->program.shared_shift : w.launch->program.global_shift;
         each_lane(r.active, [&](int l) {
-            uint8_t bytes[16];
-            collect_bytes(w, s, l, bytes);
-            if (space != Space::local) CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes);
-            std::memcpy(r.memory[l], bytes, r.bytes);
+            if (space != Space::local)
+                CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes[l]);
+            copy_bytes(r.memory[l], bytes[l], r.bytes);
         });
         if (shared) {
             count_shared(counts.shared_stores, r);
         } else if (space == Space::local) {
             count_request(counts.local_stores, r);
         } else {
-            set_written_global(w, s, r);
-            count_global(*w.launch, s, counts.global_stores, r, true);
+            set_written_global(w, r);
+            count_global(*w.launch, counts.global_stores, r, true);
         }
     });
 }
@@ -174,8 +187,8 @@ void atomic(Warp &w, const Step &s, uint32_t active) {
             count_shared(counts.shared_loads, r);
             count_shared(counts.shared_stores, r);
         } else {
-            count_global(*w.launch, s, counts.global_loads, r, false);
-            count_global(*w.launch, s, counts.global_stores, r, true);
+            count_global(*w.launch, counts.global_loads, r, false);
+            count_global(*w.launch, counts.global_stores, r, true);
         }
     });
 }
@@ -235,7 +248,8 @@ void decode_load_or_store(Decoder &d, const Instruction &i, Opcode &op, Step &s,
     }
     if (is_load && s.space == Space::param) {
         s.kind = InstructionClass::load_param, s.run = load_param;
-        if (s.offset < 0 || static_cast<size_t>(s.offset) + static_cast<size_t>(s.bytes) * s.count > d.program().param_bytes) throw Unknown("an address outside the parameters");
+        if (s.offset < 0 || static_cast<size_t>(s.offset) + static_cast<size_t>(s.bytes) * s.count > d.program().param_bytes)
+            throw Unknown("an address outside the parameters");
         return;
     }
     if (s.space == Space::param || (!is_load && s.space == Space::constant)) throw Unknown("a store to this space");

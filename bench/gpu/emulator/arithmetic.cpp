@@ -81,9 +81,7 @@ struct Min {
     template<typename T>
     T operator()(T a, T b) const {
         if constexpr (std::is_floating_point_v<T>) {
-            if (a != a) return b;
-            if (a == b) return std::signbit(a) ? a : b;
-            return b < a ? b : a;
+            return a != a || b < a || (a == b && !std::signbit(a)) ? b : a;
         } else {
             return b < a ? b : a;
         }
@@ -93,9 +91,7 @@ struct Max {
     template<typename T>
     T operator()(T a, T b) const {
         if constexpr (std::is_floating_point_v<T>) {
-            if (a != a) return b;
-            if (a == b) return std::signbit(a) ? b : a;
-            return b > a ? b : a;
+            return a != a || b > a || (a == b && std::signbit(a)) ? b : a;
         } else {
             return b > a ? b : a;
         }
@@ -245,12 +241,12 @@ struct OfHalf2 {
         return {OfHalf<F>()(v.low...), OfHalf<F>()(v.high...)};
     }
 };
-template<bool saturate>
+// relu: what is negative becomes zero.
+template<bool relu>
 struct FmaHalf {
     Half operator()(Half a, Half b, Half c) const {
-        double r = static_cast<double>(float_of_half(a.bits)) * float_of_half(b.bits) + float_of_half(c.bits);
-        if (saturate) r = r > 0 ? std::min(r, 1.) : 0;
-        return {half_of_double(r)};
+        const uint16_t r = half_of_fma(float_of_half(a.bits), float_of_half(b.bits), float_of_half(c.bits));
+        return {relu && r & 0x8000 ? uint16_t{0} : r};
     }
     Half2 operator()(Half2 a, Half2 b, Half2 c) const { return {(*this)(a.low, b.low, c.low), (*this)(a.high, b.high, c.high)}; }
 };
@@ -448,7 +444,8 @@ void bit_field_insert(Warp &w, const Step &s, uint32_t active) {
     for_lanes(w, active, [&](int l) {
         const uint32_t position = w.at<uint32_t>(s.c)[l] & 0xff, count = w.at<uint32_t>(length)[l] & 0xff;
         const uint64_t m = mask(position, count);
-        const uint64_t a = s.wide ? w.at<uint64_t>(s.a)[l] : w.at<uint32_t>(s.a)[l], b = s.wide ? w.at<uint64_t>(s.b)[l] : w.at<uint32_t>(s.b)[l];
+        const uint64_t a = s.wide ? w.at<uint64_t>(s.a)[l] : w.at<uint32_t>(s.a)[l],
+                       b = s.wide ? w.at<uint64_t>(s.b)[l] : w.at<uint32_t>(s.b)[l];
         const uint64_t r = (b & ~m) | ((position < 64 ? a << position : 0) & m);
         if (s.wide) w.at<uint64_t>(s.d)[l] = r;
         else w.at<uint32_t>(s.d)[l] = static_cast<uint32_t>(r);
@@ -506,13 +503,34 @@ void pack(Warp &w, const Step &s, uint32_t active) {
         uint64_t low = 0, high = 0;
         for (int p = 0; p < parts; ++p) {
             const int a = s.list[static_cast<size_t>(p)], to = p * part_bits;
-            const uint64_t v = part_bits == 64 ? w.at<uint64_t>(a)[l] : part_bits == 32 ? w.at<uint32_t>(a)[l] : w.at<uint32_t>(a)[l] & 0xffff;
+            const uint64_t v = part_bits == 64   ? w.at<uint64_t>(a)[l]
+                               : part_bits == 32 ? w.at<uint32_t>(a)[l]
+                                                 : w.at<uint32_t>(a)[l] & 0xffff;
             (to >= 64 ? high : low) |= v << to % 64;
         }
         if (bits == 32) w.at<uint32_t>(s.d)[l] = static_cast<uint32_t>(low);
         else w.at<uint64_t>(s.d)[l] = low;
         if (bits == 128) w.at<uint64_t>(s.d)[l + lanes] = high;
     });
+}
+
+void unpack_two(Warp &w, const Step &s, uint32_t active) {  // 64 bits
+    const uint64_t *a = w.at<uint64_t>(s.a);
+    uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) {
+        const uint64_t v = a[l];
+        low[l] = static_cast<uint32_t>(v), high[l] = static_cast<uint32_t>(v >> 32);
+    });
+}
+void pack_two(Warp &w, const Step &s, uint32_t active) {
+    uint64_t *d = w.at<uint64_t>(s.d);
+    const uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) { d[l] = low[l] | static_cast<uint64_t>(high[l]) << 32; });
+}
+void pack_halves(Warp &w, const Step &s, uint32_t active) {
+    uint32_t *d = w.at<uint32_t>(s.d);
+    const uint32_t *low = w.at<uint32_t>(s.list[0]), *high = w.at<uint32_t>(s.list[1]);
+    for_lanes(w, active, [&](int l) { d[l] = (low[l] & 0xffff) | high[l] << 16; });
 }
 
 void decode_move(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
@@ -539,6 +557,9 @@ void decode_move(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         if (into) s.a = d.source(from, bits);
         else s.d = d.destination(to, bits);
         s.run = bits == 32 ? (into ? unpack<32> : pack<32>) : bits == 64 ? (into ? unpack<64> : pack<64>) : into ? unpack<128> : pack<128>;
+        // The usual ones.
+        if (bits == 64 && count == 2) s.run = !into ? pack_two : s.list[0] < 0 || s.list[1] < 0 ? unpack<64> : unpack_two;
+        if (bits == 32 && count == 2 && !into) s.run = pack_halves;
         return;
     }
     s.a = d.source(from, bits), s.d = d.destination(to, bits);
@@ -555,7 +576,8 @@ void decode_compare(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     s.run = set_predicate_of(t);
     d.expect_operands(i, combination ? 4 : 3, combination ? 4 : 3);
     s.d = i.operands[0].kind == Operand::Kind::sink ? -1 : d.predicate(i.operands[0]);
-    if (!i.operands[0].parts.empty() && i.operands[0].parts[0].kind != Operand::Kind::sink) s.predicate = d.predicate(i.operands[0].parts[0]);
+    if (!i.operands[0].parts.empty() && i.operands[0].parts[0].kind != Operand::Kind::sink)
+        s.predicate = d.predicate(i.operands[0].parts[0]);
     s.a = d.source(i, 1, bits_of(t)), s.b = d.source(i, 2, bits_of(t));
     s.option = static_cast<uint32_t>(comparison | combination << 8);
     if (combination) {
@@ -623,15 +645,16 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32);
         return true;
     }
-    static const std::vector<const char *> names{"add", "sub", "mul", "mad", "div", "rem", "min", "max", "neg", "abs", "and", "or", "xor", "not",
-                                                 "shl", "shr", "shf", "popc", "clz", "brev", "bfind", "bfe", "bfi", "prmt", "lop3", "selp", "fma", "rcp",
-                                                 "sqrt", "rsqrt", "ex2", "lg2", "sin", "cos", "tanh", "copysign"};
+    static const std::vector<const char *> names{"add", "sub",  "mul",   "mad", "div", "rem",  "min",  "max",  "neg",
+                                                 "abs", "and",  "or",    "xor", "not", "shl",  "shr",  "shf",  "popc",
+                                                 "clz", "brev", "bfind", "bfe", "bfi", "prmt", "lop3", "selp", "fma",
+                                                 "rcp", "sqrt", "rsqrt", "ex2", "lg2", "sin",  "cos",  "tanh", "copysign"};
     if (std::none_of(names.begin(), names.end(), [&](const char *n) { return name == n; })) return false;
 
     // The modifiers that several have. Approximations are as exact as can be.
     Modifiers m;
     m.flush = op.take("ftz"), m.saturate = op.take("sat");
-    const bool nan = op.take("NaN");
+    const bool nan = op.take("NaN"), relu = name == "fma" && op.take("relu");
     const bool approximate = op.take_one_of({"approx", "full"}) >= 0, nearest = op.take("rn");
     const int funnel = name == "shf" ? op.take_one_of({"l", "r"}) : -1, clamp = name == "shf" ? op.take_one_of({"clamp", "wrap"}) : -1;
     const bool product = name == "mul" || name == "mad";
@@ -662,8 +685,10 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     else if (name == "copysign" && real) s.run = of_float<CopySign, Two>(t, m);
     else if (name == "fma" || name == "mad") {
         sources = 3;
-        if (t == Type::f16) s.run = m.saturate ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
-        else if (t == Type::f16x2) s.run = m.saturate ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        if (t == Type::f16 && !m.saturate && !m.flush) s.run = relu ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
+        else if (t == Type::f16x2 && !m.saturate && !m.flush)
+            s.run = relu ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        else if (relu) throw Unknown("relu of another type than f16");
         else if (t == Type::f64) s.run = Three<double, Fma>::run;
         else if (t == Type::f32) s.run = m.flush || m.saturate ? modified<Fma, Three>(m) : static_cast<Run>(fast_fma_f32);
         if (!nearest) s.run = nullptr;
@@ -677,8 +702,11 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         if (clamp < 0) s.run = nullptr;
     } else if (name == "bfe") {
         sources = 3, second_bits = 32;
-        s.run = t == Type::u32 ? ternary<uint32_t, uint32_t, uint32_t, uint32_t, Bfe> : t == Type::s32 ? ternary<int32_t, int32_t, uint32_t, uint32_t, Bfe>
-              : t == Type::u64 ? ternary<uint64_t, uint64_t, uint32_t, uint32_t, Bfe> : t == Type::s64 ? ternary<int64_t, int64_t, uint32_t, uint32_t, Bfe> : nullptr;
+        s.run = t == Type::u32   ? ternary<uint32_t, uint32_t, uint32_t, uint32_t, Bfe>
+                : t == Type::s32 ? ternary<int32_t, int32_t, uint32_t, uint32_t, Bfe>
+                : t == Type::u64 ? ternary<uint64_t, uint64_t, uint32_t, uint32_t, Bfe>
+                : t == Type::s64 ? ternary<int64_t, int64_t, uint32_t, uint32_t, Bfe>
+                                 : nullptr;
     } else if (name == "bfi" && (t == Type::b32 || t == Type::b64)) {
         s.run = bit_field_insert;
         s.wide = bits == 64;
@@ -710,22 +738,35 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         sources = 1;
     } else if (name == "popc" || name == "clz" || name == "bfind") {
         sources = 1, result_bits = 32;
-        if (name == "popc") s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Popc> : t == Type::b64 ? unary<uint32_t, uint64_t, Popc> : nullptr;
-        if (name == "clz") s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Clz> : t == Type::b64 ? unary<uint32_t, uint64_t, Clz> : nullptr;
-        if (name == "bfind") s.run = t == Type::u32 ? unary<uint32_t, uint32_t, Bfind> : t == Type::s32 ? unary<uint32_t, int32_t, Bfind>
-                                   : t == Type::u64 ? unary<uint32_t, uint64_t, Bfind> : t == Type::s64 ? unary<uint32_t, int64_t, Bfind> : nullptr;
+        if (name == "popc")
+            s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Popc> : t == Type::b64 ? unary<uint32_t, uint64_t, Popc> : nullptr;
+        if (name == "clz")
+            s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Clz> : t == Type::b64 ? unary<uint32_t, uint64_t, Clz> : nullptr;
+        if (name == "bfind")
+            s.run = t == Type::u32   ? unary<uint32_t, uint32_t, Bfind>
+                    : t == Type::s32 ? unary<uint32_t, int32_t, Bfind>
+                    : t == Type::u64 ? unary<uint32_t, uint64_t, Bfind>
+                    : t == Type::s64 ? unary<uint32_t, int64_t, Bfind>
+                                     : nullptr;
     } else if (name == "brev") {
         sources = 1;
         s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Brev> : t == Type::b64 ? unary<uint64_t, uint64_t, Brev> : nullptr;
-    } else if (real && (name == "rcp" || name == "sqrt" || name == "rsqrt" || name == "ex2" || name == "lg2" || name == "sin" || name == "cos" || name == "tanh")) {
+    } else if (real && (name == "rcp" || name == "sqrt" || name == "rsqrt" || name == "ex2" || name == "lg2" || name == "sin" ||
+                        name == "cos" || name == "tanh")) {
         sources = 1;
         if (t != Type::f64) s.kind = InstructionClass::special;
         if (!approximate && !nearest) throw Unknown("neither approx nor rn");
-        s.run = name == "rcp" ? of_float<Rcp, One>(t, m) : name == "sqrt" ? of_float<Sqrt, One>(t, m) : name == "rsqrt" ? of_float<Rsqrt, One>(t, m)
-              : name == "ex2" ? of_float<Ex2, One>(t, m) : name == "lg2" ? of_float<Lg2, One>(t, m) : name == "sin" ? of_float<Sin, One>(t, m)
-              : name == "cos" ? of_float<Cos, One>(t, m) : of_float<Tanh, One>(t, m);
+        s.run = name == "rcp"     ? of_float<Rcp, One>(t, m)
+                : name == "sqrt"  ? of_float<Sqrt, One>(t, m)
+                : name == "rsqrt" ? of_float<Rsqrt, One>(t, m)
+                : name == "ex2"   ? of_float<Ex2, One>(t, m)
+                : name == "lg2"   ? of_float<Lg2, One>(t, m)
+                : name == "sin"   ? of_float<Sin, One>(t, m)
+                : name == "cos"   ? of_float<Cos, One>(t, m)
+                                  : of_float<Tanh, One>(t, m);
     }
-    if (t == Type::f32 && (name == "fma" || name == "mad" || name == "add" || name == "sub" || name == "mul")) s.kind = InstructionClass::fma_f32;
+    if (t == Type::f32 && (name == "fma" || name == "mad" || name == "add" || name == "sub" || name == "mul"))
+        s.kind = InstructionClass::fma_f32;
     d.expect_operands(i, 1 + sources, 1 + sources);
     s.d = d.destination(i, 0, result_bits), s.a = d.source(i, 1, bits);
     if (sources > 1) s.b = d.source(i, 2, second_bits);

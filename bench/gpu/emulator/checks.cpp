@@ -16,8 +16,8 @@ void fail(const Warp &w, const Step &s, int lane, int error, const std::string &
     const Launch &launch = *w.launch;
     const std::string who = lane < 0 ? fmt::format("warp {}", w.index)
                                      : fmt::format("thread {}", triple(launch.thread(static_cast<unsigned>(w.index * lanes + lane))));
-    throw Fault{error, fmt::format("kernel {}, block {}, {}, line {} of its PTX \"{}\": {}", launch.program.kernel.name, triple(launch.at), who,
-                                   s.source->line, s.source->text, found)};
+    throw Fault{error, fmt::format("kernel {}, block {}, {}, line {} of its PTX \"{}\": {}", launch.program.kernel.name, triple(launch.at),
+                                   who, s.source->line, s.source->text, found)};
 }
 
 void CheckedAccess::race(const Mark &m, const char *doing, const char *done) const {
@@ -38,29 +38,28 @@ void CheckedAccess::race(const Mark &m, const char *doing, const char *done) con
     } else if (m.thread / lanes == warp.index || m.thread == (Mark::several_lanes | warp.index)) {
         order = "bar.sync or bar.warp.sync";
     }
-    fail(warp, step, lane, launch_failed, fmt::format("a race in {} memory: it {} address {:#x}, which {} {} without {} in between", global ? "global" : "shared",
-                                                      doing, address, who, done, order));
+    fail(warp, step, lane, launch_failed,
+         fmt::format("a race in {} memory: it {} address {:#x}, which {} {} without {} in between", global ? "global" : "shared", doing,
+                     address, who, done, order));
 }
 
 void CheckedAccess::is_pending(const Mark &) const {
-    fail(warp, step, lane, launch_failed, fmt::format("it accesses address {:#x} in shared memory, where a cp.async writes that its thread has not waited for "
-                                                      "(cp.async.wait_group or wait_all)", address));
+    fail(warp, step, lane, launch_failed,
+         fmt::format("it accesses address {:#x} in shared memory, where a cp.async writes that its thread has not waited for "
+                     "(cp.async.wait_group or wait_all)",
+                     address));
 }
 
-void CheckedAccess::write(Cell *cells, size_t bytes, const uint8_t *before, const uint8_t *after) const {
-    const size_t size = size_t{1} << shift;
-    for (size_t n = 0; n < bytes >> shift; ++n) {
-        Cell &c = cells[n];
-        if (!fresh(c.write) && c.write.kind == Mark::pending) is_pending(c.write);
-        if (unordered(c.read)) race(c.read, "writes", "read");
-        if (unordered(c.write)) {
-            if (c.write.kind == Mark::atomic || std::memcmp(before + n * size, after + n * size, size) != 0)
-                race(c.write, "writes", c.write.kind == Mark::atomic ? "wrote in an atomic operation" : "wrote with another value");
-            note(c.write);
-        } else {
-            c.write = {warp.launch->time, thread(), c.write.other_blocks, Mark::plain};
-        }
+void CheckedAccess::write_unsettled(Cell &c, const uint8_t *before, const uint8_t *after) const {
+    if (!fresh(c.write) && c.write.kind == Mark::pending) is_pending(c.write);
+    if (unordered(c.read)) race(c.read, "writes", "read");
+    if (!unordered(c.write)) {
+        c.write = {warp.launch->time, thread(), c.write.other_blocks, Mark::plain};
+        return;
     }
+    if (c.write.kind == Mark::atomic) race(c.write, "writes", "wrote in an atomic operation");
+    if (std::memcmp(before, after, size_t{1} << shift) != 0) race(c.write, "writes", "wrote with another value");
+    note(c.write);
 }
 
 void CheckedAccess::atomic(Cell *cells, size_t bytes) const {

@@ -24,6 +24,14 @@ struct CheckedAccess {
     uint16_t thread() const { return static_cast<uint16_t>(warp.index * lanes + lane); }
 
 private:
+    // An access that cannot be in the way of this one: the usual case, found out quickly.
+    bool settled(const Mark &m) const {
+        const Launch &launch = *warp.launch;
+        return m.time == 0 ||
+               (!m.other_blocks && m.kind == Mark::plain &&
+                (global ? m.time >= launch.block_start && m.thread == thread() : m.time < launch.barrier_time || m.thread == thread()));
+    }
+    void write_unsettled(Cell &, const uint8_t *before, const uint8_t *after) const;
     bool fresh(const Mark &) const;      // nobody has accessed it, as far as the present block's checks go
     bool unordered(const Mark &) const;  // another thread has, and nothing orders that and this
     void note(Mark &) const;
@@ -46,6 +54,7 @@ inline bool CheckedAccess::unordered(const Mark &m) const {
 inline void CheckedAccess::note(Mark &m) const {
     const Launch &launch = *warp.launch;
     const uint16_t me = thread();
+    if (m.time == launch.time && m.kind == Mark::plain && (m.thread == me || m.thread == (Mark::several_lanes | warp.index))) return;
     if (fresh(m)) {
         m.thread = me, m.other_blocks = 0;
     } else if (m.time < launch.block_start) {
@@ -65,11 +74,20 @@ inline void CheckedAccess::note(Mark &m) const {
 
 inline void CheckedAccess::read(Cell *cells, size_t bytes) const {
     for (Cell *c = cells, *end = cells + (bytes >> shift); c != end; ++c) {
-        if (c->write.time) {
+        if (!settled(c->write)) {
             if (!fresh(c->write) && c->write.kind == Mark::pending) is_pending(c->write);
             if (unordered(c->write)) race(c->write, "reads", "wrote");
         }
         note(c->read);
+    }
+}
+
+inline void CheckedAccess::write(Cell *cells, size_t bytes, const uint8_t *before, const uint8_t *after) const {
+    const size_t size = size_t{1} << shift;
+    for (size_t n = 0; n < bytes >> shift; ++n) {
+        Cell &c = cells[n];
+        if (settled(c.write) && settled(c.read)) c.write = {warp.launch->time, thread(), 0, Mark::plain};
+        else write_unsettled(c, before + n * size, after + n * size);
     }
 }
 

@@ -10,7 +10,7 @@ namespace sepal::ptx {
 namespace {
 
 // option of a cvt: the rounding, whether it is to an integer, and the modifiers.
-constexpr uint32_t rounding_mask = 3, to_integer = 4, saturate = 8, flush = 16;
+constexpr uint32_t rounding_mask = 3, to_integer = 4, saturate = 8, flush = 16, relu = 32;
 
 template<typename T>
 constexpr bool is_real = std::is_floating_point_v<T> || std::is_same_v<T, Half>;
@@ -31,6 +31,7 @@ D converted(S from, uint32_t option) {
         if constexpr (is_real<D>) {
             if (option & to_integer) v = round_to_integer(v, mode);
             if (option & saturate) v = v > 0 ? std::min(v, 1.) : 0;
+            if ((option & relu) && v <= 0) v = 0;
             if constexpr (std::is_same_v<D, Half>) return {half_of_double(v, option & to_integer ? Rounding::nearest : mode)};
             else if constexpr (std::is_same_v<D, float>) return float_of_double(v, option & to_integer ? Rounding::nearest : mode);
             else return v;
@@ -43,9 +44,11 @@ D converted(S from, uint32_t option) {
             return static_cast<D>(v);
         }
     } else if constexpr (is_real<D>) {
-        // Integers of up to 32 bits are exact in double; those of 64 go to float in one rounding, and to half where they overflow or are exact.
+        // Integers of up to 32 bits are exact in double; those of 64 go to float in one rounding, and to half where they overflow or are
+        // exact.
         if constexpr (std::is_same_v<D, Half>) return {half_of_double(static_cast<double>(from), mode)};
-        else if constexpr (std::is_same_v<D, float>) return mode == Rounding::nearest ? static_cast<float>(from) : float_of_double(static_cast<double>(from), mode);
+        else if constexpr (std::is_same_v<D, float>)
+            return mode == Rounding::nearest ? static_cast<float>(from) : float_of_double(static_cast<double>(from), mode);
         else return static_cast<double>(from);
     } else {
         if (option & saturate) {
@@ -94,7 +97,10 @@ void float_to_half(Warp &w, const Step &s, uint32_t active) {
 // cvt.f16x2.f32 d, high, low
 void floats_to_half2(Warp &w, const Step &s, uint32_t active) {
     const auto mode = static_cast<Rounding>(s.option & rounding_mask);
-    const auto half = [&](uint32_t bits) { return static_cast<uint32_t>(half_of_double(bits_as<float>(bits), mode)); };
+    const auto half = [&](uint32_t bits) {
+        const float v = bits_as<float>(bits);
+        return static_cast<uint32_t>(half_of_double((s.option & relu) && v <= 0 ? 0.f : v, mode));
+    };
     for_lanes(w, active, [&](int l) { w.at<uint32_t>(s.d)[l] = half(w.at<uint32_t>(s.a)[l]) << 16 | half(w.at<uint32_t>(s.b)[l]); });
 }
 
@@ -162,14 +168,17 @@ bool decode_conversion(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     if (whole >= 0) s.option |= static_cast<uint32_t>(whole) | to_integer;
     if (op.take("ftz")) s.option |= flush;
     if (op.take("sat")) s.option |= saturate;
+    if (op.take("relu")) s.option |= relu;
     const Type to = op.need_type(), from = op.need_type();
     if (to == Type::f16x2) {
-        if (from != Type::f32 || near < 0 || s.option & ~rounding_mask) throw Unknown("another conversion to pairs than with a rounding from f32");
+        if (from != Type::f32 || near < 0 || s.option & ~(rounding_mask | relu))
+            throw Unknown("another conversion to pairs than with a rounding from f32");
         s.run = floats_to_half2;
         d.expect_operands(i, 3, 3);
         s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32);
         return true;
     }
+    if ((s.option & relu) && (to != Type::f16 || from != Type::f32)) throw Unknown("relu of another conversion than from f32 to f16");
     s.run = conversion(to, from);
     if (to == Type::f32 && from == Type::f16 && !s.option) s.run = half_to_float;
     if (to == Type::f16 && from == Type::f32 && !s.option) s.run = float_to_half;
@@ -181,7 +190,8 @@ bool decode_conversion(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     s.wide = destination.kind == Operand::Kind::reg && destination.reg.bits == 64 && bits_of(to) < 64;
     s.d = d.destination(destination, s.wide ? 64 : bits_of(to));
     const Operand &source = i.operands[1];
-    if (source.kind == Operand::Kind::reg && source.reg.bits == 64 && bits_of(from) < 64) throw Unknown("a source register of 64 bits for a narrower type");
+    if (source.kind == Operand::Kind::reg && source.reg.bits == 64 && bits_of(from) < 64)
+        throw Unknown("a source register of 64 bits for a narrower type");
     s.a = d.source(i, 1, bits_of(from));
     return true;
 }

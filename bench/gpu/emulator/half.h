@@ -44,6 +44,19 @@ inline uint16_t half_of_double(double value) {
     return half_of_float(bits_as<float>(bits));
 }
 
+// a * b + c of halves that have been widened, in one rounding. The product is exact in float; of the sum the error is known exactly, and
+// makes the last bit odd, as above.
+inline uint16_t half_of_fma(float a, float b, float c) {
+    const float product = a * b, sum = product + c;
+    const float c_part = sum - product;
+    const float error = (product - (sum - c_part)) + (c - c_part);
+    uint32_t bits = bits_as<uint32_t>(sum);
+    const uint32_t adjust = (error > 0) == (sum > 0) ? 1u : ~0u;
+    const bool inexact = (error > 0 || error < 0) && (bits & 1u) == 0;
+    bits += inexact ? adjust : 0u;
+    return half_of_float(bits_as<float>(bits));
+}
+
 enum class Rounding { nearest, zero, down, up };
 
 // Scaled to integers, the rounding of each mode is one of the C library's.

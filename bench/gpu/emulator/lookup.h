@@ -10,8 +10,9 @@ namespace sepal::ptx {
 // The addresses that the active lanes access, and how much at each.
 struct Request {
     uint32_t active = 0;
-    unsigned bytes = 0;           // of one lane: a power of two up to 16, or of no access at all 0
-    uint64_t addresses[lanes];
+    unsigned bytes = 0;           // of one lane: a power of two up to 16
+    uint64_t addresses[lanes];    // once they have been looked up, other lanes have that of an active one
+    Allocation *single = nullptr; // of global memory: that of all lanes; null when they are in several
     uint8_t *memory[lanes];       // where they are, once they have been looked up
     Cell *cells[lanes];
 };
@@ -27,9 +28,9 @@ void check_written_global(Warp &, const Step &, const Request &);
 void check_order_of_reads(Warp &, const Step &, const Request &, bool global);
 
 // After a store to global memory.
-void set_written_global(Warp &, const Step &, const Request &);
+void set_written_global(Warp &, const Request &);
 
-void count_global(Launch &, const Step &, GlobalCounts &, const Request &, bool store);
+void count_global(Launch &, GlobalCounts &, const Request &, bool store);
 void count_shared(SharedCounts &, const Request &);
 void count_request(AccessCounts &, const Request &);
 

@@ -12,20 +12,6 @@ constexpr uint64_t alignment = 512;
 constexpr uint8_t unwritten_byte = 0xcb;  // what a download finds where nothing has been written
 }  // namespace
 
-bool Allocation::is_written(size_t at, size_t n) const {
-    uint32_t bits;
-    std::memcpy(&bits, &written[at / 8], sizeof bits);
-    const uint32_t mask = ((1u << n) - 1) << (at % 8);
-    return (bits & mask) == mask;
-}
-
-void Allocation::set_written(size_t at, size_t n) {
-    uint32_t bits;
-    std::memcpy(&bits, &written[at / 8], sizeof bits);
-    bits |= ((1u << n) - 1) << (at % 8);
-    std::memcpy(&written[at / 8], &bits, sizeof bits);
-}
-
 void Allocation::set_written_range(size_t at, size_t n) {
     if (at == 0 && n == bytes) all_written = true;
     for (; n && at % 8; ++at, --n) set_written(at, 1);

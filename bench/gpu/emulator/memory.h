@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,8 +53,18 @@ struct Allocation {
     uint64_t end() const { return address + bytes; }
     bool holds(uint64_t a, uint64_t n) const { return a >= address && n <= bytes && a - address <= bytes - n; }
     // Of at most 16 bytes, aligned to their number.
-    bool is_written(size_t at, size_t n) const;
-    void set_written(size_t at, size_t n);
+    bool is_written(size_t at, size_t n) const {
+        uint32_t bits;
+        std::memcpy(&bits, &written[at / 8], sizeof bits);
+        const uint32_t mask = ((1u << n) - 1) << (at % 8);
+        return (bits & mask) == mask;
+    }
+    void set_written(size_t at, size_t n) {
+        uint32_t bits;
+        std::memcpy(&bits, &written[at / 8], sizeof bits);
+        bits |= ((1u << n) - 1) << (at % 8);
+        std::memcpy(&written[at / 8], &bits, sizeof bits);
+    }
     void set_written_range(size_t at, size_t n);
 };
 

@@ -19,44 +19,59 @@ struct Fragments {
     int d, a, b, c;
 };
 Fragments counts_of(const Step &s) {
-    return {static_cast<int>(s.option & 15), static_cast<int>(s.option >> 4 & 15), static_cast<int>(s.option >> 8 & 15), static_cast<int>(s.option >> 12 & 15)};
+    return {static_cast<int>(s.option & 15), static_cast<int>(s.option >> 4 & 15), static_cast<int>(s.option >> 8 & 15),
+            static_cast<int>(s.option >> 12 & 15)};
 }
 
-// f16 and bf16: each word of A and B has 2 elements. A's words: rows l/4 and l/4 + 8, then the next 8 columns.
-template<bool bf16>
+// f16 and bf16: each word of A and B has 2 elements. A's words: rows l/4 and l/4 + 8, then the next 8 columns. words_a: of A, B has half of
+// that; sums: words of C and D, 4 of f32 or 2 of pairs of f16.
+template<bool bf16, int words_a, int words_c, int words_d>
 void mma_half(Warp &w, const Step &s, uint32_t) {
-    const Fragments n = counts_of(s);
-    const int depth = n.a * 4;
-    float a[16 * 16], b[16 * 8], c[16 * 8];
-    const auto element = [](uint32_t word, int high) {
-        const auto bits = static_cast<uint16_t>(word >> 16 * high);
-        return bf16 ? bits_as<float>(static_cast<uint32_t>(bits) << 16) : float_of_half(bits);
+    constexpr int depth = words_a * 4, words_b = words_a / 2;
+    float a[16 * depth], b[depth * 8], c[16 * 8];
+    const int *list = s.list.data() + words_d;
+    float pair[2][lanes];  // the lower and the higher halves of a word
+    const auto take = [&](int word) {
+        const uint32_t *from = w.at<uint32_t>(word);
+        if (!bf16) return widen(pair[0], pair[1], from);
+        for (int l = 0; l < lanes; ++l) pair[0][l] = bits_as<float>(from[l] << 16), pair[1][l] = bits_as<float>(from[l] & 0xffff0000u);
     };
-    const int *list = s.list.data() + n.d;
-    for (int l = 0; l < lanes; ++l) {
-        const int row = l / 4, place = l % 4 * 2;
-        for (int i = 0; i < n.a; ++i)
-            for (int e = 0; e < 2; ++e) a[(row + i % 2 * 8) * depth + i / 2 * 8 + place + e] = element(w.at<uint32_t>(list[i])[l], e);
-        for (int i = 0; i < n.b; ++i)
-            for (int e = 0; e < 2; ++e) b[(i * 8 + place + e) * 8 + row] = element(w.at<uint32_t>(list[n.a + i])[l], e);
-        for (int i = 0; i < n.c; ++i) {
-            const uint32_t word = w.at<uint32_t>(list[n.a + n.b + i])[l];
-            if (n.c == 4) c[(row + i / 2 * 8) * 8 + place + i % 2] = bits_as<float>(word);
-            else for (int e = 0; e < 2; ++e) c[(row + i * 8) * 8 + place + e] = float_of_half(static_cast<uint16_t>(word >> 16 * e));
+    for (int i = 0; i < words_a; ++i) {
+        take(list[i]);
+        for (int l = 0; l < lanes; ++l)
+            for (int e = 0; e < 2; ++e) a[(l / 4 + i % 2 * 8) * depth + i / 2 * 8 + l % 4 * 2 + e] = pair[e][l];
+    }
+    for (int i = 0; i < words_b; ++i) {
+        take(list[words_a + i]);
+        for (int l = 0; l < lanes; ++l)
+            for (int e = 0; e < 2; ++e) b[(i * 8 + l % 4 * 2 + e) * 8 + l / 4] = pair[e][l];
+    }
+    for (int i = 0; i < words_c; ++i) {
+        const uint32_t *word = w.at<uint32_t>(list[words_a + words_b + i]);
+        if (words_c == 2) widen(pair[0], pair[1], word);
+        for (int l = 0; l < lanes; ++l) {
+            if (words_c == 4) c[(l / 4 + i / 2 * 8) * 8 + l % 4 * 2 + i % 2] = bits_as<float>(word[l]);
+            else for (int e = 0; e < 2; ++e) c[(l / 4 + i * 8) * 8 + l % 4 * 2 + e] = pair[e][l];
         }
     }
     multiply_f16(c, a, b, 16, depth);
-    for (int l = 0; l < lanes; ++l) {
-        const int row = l / 4, place = l % 4 * 2;
-        for (int i = 0; i < n.d; ++i) {
-            uint32_t &word = w.at<uint32_t>(s.list[static_cast<size_t>(i)])[l];
-            if (n.d == 4) word = bits_as<uint32_t>(c[(row + i / 2 * 8) * 8 + place + i % 2]);
-            else {
-                const float *pair = c + (row + i * 8) * 8 + place;
-                word = half_of_float(pair[0]) | static_cast<uint32_t>(half_of_float(pair[1])) << 16;
+    for (int i = 0; i < words_d; ++i) {
+        uint32_t *word = w.at<uint32_t>(s.list[static_cast<size_t>(i)]);
+        for (int l = 0; l < lanes; ++l) {
+            const int row = l / 4, place = l % 4 * 2;
+            if (words_d == 4) {
+                word[l] = bits_as<uint32_t>(c[(row + i / 2 * 8) * 8 + place + i % 2]);
+            } else {
+                const float *sums = c + (row + i * 8) * 8 + place;
+                word[l] = half_of_float(sums[0]) | static_cast<uint32_t>(half_of_float(sums[1])) << 16;
             }
         }
     }
+}
+template<bool bf16, int words_a>
+Run mma_of_halves(const Fragments &n) {
+    if (n.c == 4) return n.d == 4 ? mma_half<bf16, words_a, 4, 4> : mma_half<bf16, words_a, 4, 2>;
+    return n.d == 4 ? mma_half<bf16, words_a, 2, 4> : mma_half<bf16, words_a, 2, 2>;
 }
 
 // Bytes: each word of A and B has 4 elements; the accumulators are 32 bit integers.
@@ -69,7 +84,8 @@ void mma_bytes(Warp &w, const Step &s, uint32_t) {
     for (int l = 0; l < lanes; ++l) {
         const int row = l / 4, place = l % 4 * 4;
         for (int i = 0; i < n.a; ++i)
-            for (int e = 0; e < 4; ++e) a[(row + i % 2 * 8) * depth + i / 2 * 16 + place + e] = static_cast<A>(w.at<uint32_t>(list[i])[l] >> 8 * e);
+            for (int e = 0; e < 4; ++e)
+                a[(row + i % 2 * 8) * depth + i / 2 * 16 + place + e] = static_cast<A>(w.at<uint32_t>(list[i])[l] >> 8 * e);
         for (int i = 0; i < n.b; ++i)
             for (int e = 0; e < 4; ++e) b[(i * 16 + place + e) * 8 + row] = static_cast<B>(w.at<uint32_t>(list[n.a + i])[l] >> 8 * e);
         for (int i = 0; i < n.c; ++i)
@@ -112,8 +128,8 @@ void decode_mma(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         if (parts.size() != sizes[o]) throw Unknown("another number of registers in a fragment");
         for (const Operand &part : parts) s.list.push_back(o == 0 ? d.destination(part, 32) : d.source(part, 32));
     }
-    if (halves) s.run = mma_half<false>;
-    else if (bfloats) s.run = mma_half<true>;
+    if (halves) s.run = n.a == 4 ? mma_of_halves<false, 4>(n) : mma_of_halves<false, 2>(n);
+    else if (bfloats) s.run = n.a == 4 ? mma_of_halves<true, 4>(n) : mma_of_halves<true, 2>(n);
     else if (ta == Type::s8) s.run = tb == Type::s8 ? mma_bytes<int8_t, int8_t> : mma_bytes<int8_t, uint8_t>;
     else s.run = tb == Type::s8 ? mma_bytes<uint8_t, int8_t> : mma_bytes<uint8_t, uint8_t>;
 }
@@ -255,7 +271,7 @@ void copy_later(Warp &w, const Step &s, uint32_t active) {
         look_up_global(w, s, from, "reads");
         check_written_global(w, s, from);
         check_order_of_reads(w, s, from, true);
-        count_global(launch, s, launch.counts.global_loads, from, false);
+        count_global(launch, launch.counts.global_loads, from, false);
     }
     count_shared(launch.counts.shared_stores, to);
     each_lane(active, [&](int l) {
@@ -347,7 +363,8 @@ bool decode_warp_wide(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
             if (t != Type::b32) throw Unknown("a type");
             s.run = shuffle;
             d.expect_operands(i, 5, 5);
-            s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32), s.members = d.source(i, 4, 32);
+            s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32),
+            s.members = d.source(i, 4, 32);
             if (!i.operands[0].parts.empty()) s.predicate = d.predicate(i.operands[0].parts[0]);
         } else {
             const bool ballot = static_cast<Vote>(mode) == Vote::ballot;

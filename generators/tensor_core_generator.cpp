@@ -1,0 +1,181 @@
+// f16 kernels whose multiplications run on tensor cores: conv2d and pointwise as products of a matrix of pixels and one of filters, and depsep,
+// whose depthwise half stays in shared memory. Their arguments are those of runtime/gpu/tensor_core_views.h.
+#include "conv_generator.h"
+#include "tensor_core_stages.h"
+
+#include "passes/fragments.h"
+#include "passes/wide_accesses.h"
+#include "schedules/gpu/tensor_core.h"
+
+namespace sepal {
+
+class DepsepMmaGenerator;
+
+template<typename Derived>
+class TensorCoreGenerator : public ConvGenerator<Derived> {
+public:
+    // The knobs of TensorCoreTile that ConvGenerator does not have, completely derived.
+    Halide::GeneratorParam<int> k_tiles{"k_tiles", 8}, m_tiles{"m_tiles", 2}, k_warps{"k_warps", 1}, m_warps{"m_warps", 2}, blocks{"blocks", 1},
+        panels_apart{"panels_apart", 1}, half_sums{"half_sums", 1};
+
+    // By hand always: threads and fragments are in the arithmetic, and nothing is left to an autoscheduler.
+    void schedule() {
+        schedule_tensor_cores(tensor_stages, tile());
+        this->get_pipeline().add_custom_lowering_pass(new Fragments);
+        this->get_pipeline().add_custom_lowering_pass(new WideAccesses);
+    }
+
+protected:
+    TensorCoreStages tensor_stages;
+
+    TensorCoreTile tile() const {
+        TensorCoreTile t;
+        t.k_tiles = k_tiles, t.m_tiles = m_tiles, t.k_warps = k_warps, t.m_warps = m_warps, t.c_unroll = this->c_unroll, t.blocks = blocks;
+        t.mid_q_tile = this->mid_q_tile, t.panels_apart = panels_apart, t.half_sums = half_sums;
+        return t;
+    }
+
+    // Groups of 8 input channels, steps of 32, panels of output channels.
+    int c8() const { return this->over(this->c, 8); }
+    int steps() const { return this->c == at_run_time ? at_run_time : (this->c + 31) / 32; }
+    int k_panels() const {
+        const int channels = int(block_of(tile()).channels);
+        return this->k == at_run_time ? at_run_time : (this->k + channels - 1) / channels;
+    }
+    int padded_k() const { return this->times(k_panels(), int(block_of(tile()).channels)); }
+
+    // What is known of the problem and of its block.
+    TensorCoreProblem known() const {
+        const TensorCoreBlock block = block_of(tile());
+        TensorCoreProblem problem;
+        problem.panel_channels = int(block.channels), problem.block_pixels = int(block.pixels);
+        problem.cases.whole_steps = this->c != at_run_time && this->c % 32 == 0;
+        problem.cases.whole_panels = this->k != at_run_time && this->k % int(block.channels) == 0;
+        if (const int rows = this->p, columns = this->q; rows != at_run_time && columns != at_run_time) {
+            const bool depsep = std::is_same_v<Derived, DepsepMmaGenerator>;
+            problem.cases.whole_blocks = depsep ? rows % 2 == 0 && columns % (block.pixels / 2) == 0 : rows * columns % block.pixels == 0;
+            problem.cases.whole_rows = columns % mma_rows == 0;
+        }
+        const auto inside = [](int before, int out, int in, int filter, int stride, int dilation) {
+            for (int known : {before, out, in, filter, stride, dilation})
+                if (known == at_run_time) return false;
+            return before == 0 && (out - 1) * stride + (filter - 1) * dilation < in;
+        };
+        problem.cases.no_padding = inside(this->pad_top, this->p, this->h, this->r, this->stride_h, this->dilation_h) &&
+                                   inside(this->pad_left, this->q, this->w, this->s, this->stride_w, this->dilation_w);
+        return problem;
+    }
+
+    // The output's view, of which `pixels` are the extents and strides of what follows the groups of lanes, as far as they are known.
+    template<typename BufferIO>
+    void output_view(BufferIO &output, std::initializer_list<std::array<int, 2>> pixels) const {
+        const int channels = int(block_of(tile()).channels), pixel = this->over(this->k, 2);
+        std::vector<std::array<int, 2>> view = {{4, 1}, {4, 4}, {channels / 32, 16}, {k_panels(), channels / 2}, {8, pixel}};
+        view.insert(view.end(), pixels.begin(), pixels.end());
+        for (size_t i = 0; i < view.size(); i++) {
+            auto dim = output.dim(int(i));
+            dim.set_min(0);
+            if (view[i][0] != at_run_time) dim.set_extent(view[i][0]);
+            dim.set_stride(view[i][1] != at_run_time ? Halide::Expr(view[i][1]) : dim.stride() / 4 * 4);
+        }
+        output.set_host_alignment(16);
+    }
+    template<typename BufferIO>
+    static void aligned(BufferIO &buffer, std::initializer_list<int> extents) {
+        ConvGenerator<Derived>::dense(buffer, extents);
+        buffer.set_host_alignment(16);
+    }
+};
+
+// output = activation(bias + conv(input, filter)), r x s, any stride, dilation and padding, one group.
+class Conv2dMmaGenerator : public TensorCoreGenerator<Conv2dMmaGenerator> {
+public:
+    Input<Buffer<uint32_t, 5>> input{"input"};
+    Input<Buffer<uint32_t, 6>> filter{"filter"};
+    Input<Buffer<float, 1>> bias{"bias"};
+    GeometryInputs geo;
+    Input<int32_t> activation_in{"activation_in"}, k_in{"k_in"}, q_in{"q_in"}, p_in{"p_in"};
+    Output<Buffer<uint32_t, 8>> output{"output"};
+
+    void generate() {
+        TensorCoreProblem problem = known();
+        const int pixel = over(k, 2), block_pixels = problem.block_pixels;
+        aligned(input, {4, c8(), w, h, at_run_time});
+        aligned(filter, {128, problem.panel_channels / 8, steps(), s, r, k_panels()});
+        aligned(bias, {padded_k()});
+        output_view(output, {{2, times(8, pixel)}, {block_pixels / 16, times(16, pixel)}, {at_run_time, times(block_pixels, pixel)}});
+        problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = fixed_or(w, input.dim(2).extent());
+        problem.h = fixed_or(h, input.dim(3).extent()), problem.n = input.dim(4).extent();
+        problem.s = fixed_or(s, filter.dim(3).extent()), problem.r = fixed_or(r, filter.dim(4).extent());
+        problem.k = fixed_or(k, k_in), problem.q = fixed_or(q, q_in), problem.p = fixed_or(p, p_in);
+        problem.geometry = geometry(geo), problem.activation = fixed_or(activation, activation_in);
+        tensor_stages.output = output;
+        read_pixels(tensor_stages, input, problem);
+        multiply(tensor_stages, filter, bias, problem);
+    }
+};
+
+// output = activation(bias + filter * input) for each pixel.
+class PointwiseMmaGenerator : public TensorCoreGenerator<PointwiseMmaGenerator> {
+public:
+    Input<Buffer<uint32_t, 3>> input{"input"};
+    Input<Buffer<uint32_t, 4>> filter{"filter"};
+    Input<Buffer<float, 1>> bias{"bias"};
+    Input<int32_t> activation_in{"activation_in"}, k_in{"k_in"};
+    Output<Buffer<uint32_t, 8>> output{"output"};
+
+    void generate() {
+        TensorCoreProblem problem = known();
+        const int pixel = over(k, 2), block_pixels = problem.block_pixels;
+        aligned(input, {4, c8(), at_run_time});
+        aligned(filter, {128, problem.panel_channels / 8, steps(), k_panels()});
+        aligned(bias, {padded_k()});
+        output_view(output, {{2, times(8, pixel)}, {block_pixels / 16, times(16, pixel)}, {at_run_time, times(block_pixels, pixel)}});
+        problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = input.dim(2).extent();
+        problem.n = 1, problem.p = 1, problem.q = problem.w, problem.k = fixed_or(k, k_in);
+        problem.activation = fixed_or(activation, activation_in);
+        tensor_stages.output = output;
+        read_pixels(tensor_stages, input, problem);
+        multiply(tensor_stages, filter, bias, problem);
+    }
+};
+
+// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
+class DepsepMmaGenerator : public TensorCoreGenerator<DepsepMmaGenerator> {
+public:
+    Input<Buffer<Halide::float16_t, 5>> input{"input"};
+    Input<Buffer<Halide::float16_t, 4>> filter{"filter"};
+    Input<Buffer<float, 2>> mid_bias{"mid_bias"};
+    Input<Buffer<uint32_t, 4>> pointwise_filter{"pointwise_filter"};
+    Input<Buffer<float, 1>> bias{"bias"};
+    GeometryInputs geo;
+    Input<int32_t> mid_activation_in{"mid_activation_in"}, activation_in{"activation_in"}, k_in{"k_in"}, q_in{"q_in"}, p_in{"p_in"};
+    Output<Buffer<uint32_t, 10>> output{"output"};
+
+    void generate() {
+        TensorCoreProblem problem = known();
+        const int pixel = over(k, 2), row = times(q, pixel), columns = problem.block_pixels / 2;
+        aligned(input, {8, c8(), w, h, at_run_time});
+        aligned(filter, {8, c8(), s, r});
+        aligned(mid_bias, {8, c8()});
+        aligned(pointwise_filter, {128, problem.panel_channels / 8, steps(), k_panels()});
+        aligned(bias, {padded_k()});
+        output_view(output, {{2, row}, {columns / 8, times(8, pixel)}, {q == at_run_time ? at_run_time : (q + columns - 1) / columns, times(columns, pixel)},
+                             {p == at_run_time ? at_run_time : (p + 1) / 2, times(2, row)}, {at_run_time, times(p, row)}});
+        problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = fixed_or(w, input.dim(2).extent());
+        problem.h = fixed_or(h, input.dim(3).extent()), problem.n = input.dim(4).extent();
+        problem.s = fixed_or(s, filter.dim(2).extent()), problem.r = fixed_or(r, filter.dim(3).extent());
+        problem.k = fixed_or(k, k_in), problem.q = fixed_or(q, q_in), problem.p = fixed_or(p, p_in);
+        problem.geometry = geometry(geo), problem.activation = fixed_or(activation, activation_in);
+        problem.mid_activation = fixed_or(mid_activation, mid_activation_in);
+        tensor_stages.output = output;
+        read_depthwise(tensor_stages, input, filter, mid_bias, problem, half_sums > 1);
+        multiply(tensor_stages, pointwise_filter, bias, problem);
+    }
+};
+
+}  // namespace sepal
+
+HALIDE_REGISTER_GENERATOR(sepal::Conv2dMmaGenerator, conv2d_mma)
+HALIDE_REGISTER_GENERATOR(sepal::PointwiseMmaGenerator, pointwise_mma)
+HALIDE_REGISTER_GENERATOR(sepal::DepsepMmaGenerator, depsep_mma)

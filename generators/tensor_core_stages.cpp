@@ -1,0 +1,153 @@
+#include "tensor_core_stages.h"
+
+#include "passes/fragments.h"
+
+using namespace Halide;
+
+namespace sepal {
+namespace {
+
+constexpr int words = 4;             // of 128 bits
+constexpr int step_groups = 4;       // groups of 8 input channels in a step
+constexpr int chunk_channels = 32;   // output channels of 4 tiles
+constexpr int lane_channels = 8;     // of them in a lane
+constexpr int depsep_rows = 2;
+
+Expr within(const Expr &index, const Expr &extent) { return clamp(index, 0, extent - 1); }
+Expr inside(const Expr &index, const Expr &extent) { return index >= 0 && index < extent; }
+
+// a / b and a % b of what is not negative, which takes fewer instructions unsigned.
+Expr quotient(const Expr &a, const Expr &b) { return cast<int>(cast<uint32_t>(a) / cast<uint32_t>(b)); }
+Expr remainder(const Expr &a, const Expr &b) { return cast<int>(cast<uint32_t>(a) % cast<uint32_t>(b)); }
+
+// The output pixel of a lane, counted through all images.
+Expr pixel_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
+    return st.block * p.block_pixels + st.tile * mma_rows + st.half * (mma_rows / 2) + st.group;
+}
+// Column and row of it for depsep, whose tiles are 8 pixels of each of two rows.
+Expr column_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
+    return st.block * (p.block_pixels / depsep_rows) + st.tile * (mma_rows / depsep_rows) + st.group;
+}
+Expr row_of(const TensorCoreStages &st) { return st.row_pair * depsep_rows + st.half; }
+
+std::vector<Var> append(std::vector<Var> to, const std::vector<Var> &more) {
+    to.insert(to.end(), more.begin(), more.end());
+    return to;
+}
+
+}  // namespace
+
+std::vector<Var> TensorCoreStages::pixels() const {
+    return is_depsep ? std::vector<Var>{tile, block, row_pair, n} : std::vector<Var>{tile, block};
+}
+
+void read_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProblem &p) {
+    const bool pointwise = input.dimensions() == 3;
+    const Expr group = st.step * step_groups + st.in_group, c8 = p.cases.whole_steps ? group : min(group, p.c8 - 1);
+    Expr there = p.cases.whole_steps ? Internal::const_true() : group < p.c8, word;
+    // Lanes beyond the last pixel multiply that one again, and store nothing.
+    if (pointwise) {
+        const Expr pixel = pixel_of(st, p);
+        word = input(st.word, c8, p.cases.whole_blocks ? unsafe_promise_clamped(pixel, 0, p.w - 1) : min(pixel, p.w - 1));
+    } else {
+        const Expr pixel = p.cases.whole_blocks ? pixel_of(st, p) : min(pixel_of(st, p), p.n * p.p * p.q - 1);
+        Expr line = quotient(pixel, p.q), column = remainder(pixel, p.q);
+        if (p.cases.whole_rows) {
+            const Expr tile = st.block * (p.block_pixels / mma_rows) + st.tile, tiles = p.q / mma_rows;
+            line = quotient(tile, tiles), column = remainder(tile, tiles) * mma_rows + st.half * (mma_rows / 2) + st.group;
+        }
+        const Expr x = column * p.geometry.stride_w + st.column * p.geometry.dilation_w - p.geometry.pad_left;
+        const Expr y = remainder(line, p.p) * p.geometry.stride_h + st.row * p.geometry.dilation_h - p.geometry.pad_top;
+        const Expr n = unsafe_promise_clamped(quotient(line, p.p), 0, p.n - 1);
+        if (p.cases.no_padding) {
+            word = input(st.word, c8, unsafe_promise_clamped(x, 0, p.w - 1), unsafe_promise_clamped(y, 0, p.h - 1), n);
+        } else {
+            word = input(st.word, c8, within(x, p.w), within(y, p.h), n);
+            there = inside(x, p.w) && inside(y, p.h) && there;
+        }
+    }
+    st.a = Func("a");
+    std::vector<Var> at = append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step}));
+    if (!pointwise) at = append(at, {st.column, st.row});
+    st.a(at) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
+}
+
+void read_depthwise(TensorCoreStages &st, const Func &input, const Func &filter, const Func &bias, const TensorCoreProblem &p, bool half_sums) {
+    st.is_depsep = true;
+    const Expr c8 = p.cases.whole_steps ? Expr(st.c8) : min(st.c8, p.c8 - 1);
+    const Expr zero = cast<float16_t>(0);
+    st.padded = Func("padded");
+    const Expr value = input(st.i, st.c8, within(st.x, p.w), within(st.y, p.h), st.n);
+    st.padded(st.i, st.c8, st.x, st.y, st.n) = p.cases.no_padding ? value : select(inside(st.x, p.w) && inside(st.y, p.h), value, zero);
+
+    st.taps = RDom(0, p.s, 0, p.r, "taps");
+    const Expr x = st.x * p.geometry.stride_w + st.taps.x * p.geometry.dilation_w - p.geometry.pad_left;
+    const Expr y = st.y * p.geometry.stride_h + st.taps.y * p.geometry.dilation_h - p.geometry.pad_top;
+    const Type sums = half_sums ? Float(16) : Float(32);
+    st.depthwise = Func("depthwise");
+    st.depthwise(st.i, st.c8, st.x, st.y, st.n) = cast(sums, bias(st.i, c8));
+    st.depthwise(st.i, st.c8, st.x, st.y, st.n) += cast(sums, filter(st.i, c8, st.taps.x, st.taps.y)) * cast(sums, st.padded(st.i, c8, x, y, st.n));
+    const Expr done = cast<float16_t>(activate(cast<float>(st.depthwise(st.i, st.c8, st.x, st.y, st.n)), p.mid_activation));
+    st.mid = Func("mid");
+    st.mid(st.i, st.c8, st.x, st.y, st.n) = p.cases.whole_steps ? done : select(st.c8 < p.c8, done, zero);
+
+    const Expr group = st.step * step_groups + st.in_group;
+    const auto half = [&](const Expr &i) { return reinterpret<uint16_t>(st.mid(i, group, column_of(st, p), row_of(st), st.n)); };
+    st.a = Func("a");
+    st.a(append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step}))) = concat_bits({half(2 * st.word), half(2 * st.word + 1)});
+}
+
+void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const TensorCoreProblem &p) {
+    const bool has_taps = filter.dimensions() == 6;
+    st.steps = Internal::simplify((p.c8 + step_groups - 1) / step_groups);
+    st.sum = has_taps ? RDom(0, st.steps, 0, p.s, 0, p.r, "sum") : RDom(0, st.steps, "sum");
+    std::vector<Expr> at_sum = {st.sum.x};
+    std::vector<Var> steps = {st.step};
+    if (has_taps) at_sum = {st.sum.x, st.sum.y, st.sum.z}, steps = {st.step, st.column, st.row};
+
+    st.b = Func("b");
+    std::vector<Expr> filter_at = {(st.group * step_groups + st.in_group) * words + st.word, st.k_tile};
+    for (const Var &v : steps) filter_at.push_back(v);
+    filter_at.push_back(st.panel);
+    st.b(append({st.word, st.in_group, st.group, st.k_tile, st.panel}, steps)) = filter(filter_at);
+
+    const auto a = [&](int word, int half) {
+        std::vector<Expr> at = {word, st.in_group, st.group, half};
+        for (const Var &v : st.pixels()) at.push_back(v);
+        at.insert(at.end(), at_sum.begin(), at_sum.end());
+        return st.a(at);
+    };
+    const auto b = [&](int word) {
+        std::vector<Expr> at = {word, st.in_group, st.group, st.k_tile, st.panel};
+        at.insert(at.end(), at_sum.begin(), at_sum.end());
+        return st.b(at);
+    };
+    const std::vector<Var> at = append({st.in_group, st.group, st.k_tile, st.panel}, st.pixels());
+    const Expr first_channel = st.panel * p.panel_channels + st.chunk * chunk_channels + st.in_group * lane_channels;
+    st.lane_bias = Func("lane_bias");
+    st.lane_bias(st.channel, st.in_group, st.chunk, st.panel) = bias(first_channel + st.channel);
+    const auto bias_of = [&](int column) { return st.lane_bias(st.k_tile % 4 * 2 + column, st.in_group, st.k_tile / 4, st.panel); };
+    st.acc = Func("acc");
+    st.acc(at) = fragment_of(bias_of(0), bias_of(1));
+    Expr value = st.acc(at);
+    for (int i = 0; i < 2; i++)  // of the 32 channels of a step 16 each
+        value = fragment_multiply_add({a(2 * i, 0), a(2 * i, 1), a(2 * i + 1, 0), a(2 * i + 1, 1)}, {b(2 * i), b(2 * i + 1)}, value);
+    st.acc(at) = value;
+
+    std::vector<Expr> from = {st.in_group, st.group, st.chunk * 4 + st.word, st.panel};
+    for (const Var &v : st.pixels()) from.push_back(v);
+    const Expr fragment = st.acc(from);
+    const auto result = [&](int column) {
+        return activate(select(st.half == 0, fragment_value(fragment, column), fragment_value(fragment, 2 + column)), p.activation);
+    };
+    const std::vector<Var> out = append({st.word, st.in_group, st.chunk, st.panel, st.group, st.half}, st.pixels());
+    st.packed = Func("packed");
+    st.packed(out) = halves_of(result(0), result(1));
+
+    Expr there = st.is_depsep ? column_of(st, p) < p.q && row_of(st) < p.p : pixel_of(st, p) < p.n * p.p * p.q;
+    if (p.cases.whole_blocks) there = Internal::const_true();
+    if (!p.cases.whole_panels) there = there && first_channel < p.k;
+    st.output(out) = Internal::is_const_one(there) ? st.packed(out) : store_if(there, st.packed(out));
+}
+
+}  // namespace sepal

@@ -1,0 +1,38 @@
+// How the kernels on tensor cores see their arguments: the buffers' extents and strides, which are those of the lanes of a warp.
+#pragma once
+
+#include "runtime/argument_view.h"
+#include "runtime/filter_layout.h"
+#include "runtime/problem.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace sepal {
+
+// What a block of a kernel computes.
+struct TensorCoreBlock {
+    int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 32
+    int64_t pixels = 0;    // conv2d and pointwise: of all images, one after another; depsep: of two rows, half of them each. A multiple of 16
+};
+
+// The arguments of a kernel in order. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
+//   conv2d     input u32 (4, c8, w, h, n), filter u32 (128, panel / 8, steps, s, r, panels), bias f32 (padded k),
+//                stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, activation, k, q, p, output
+//   pointwise  input u32 (4, c8, pixels), filter u32 (128, panel / 8, steps, panels), bias f32 (padded k), activation, k, output
+//   depsep     input f16 (8, c8, w, h, n), filter f16 (8, c8, s, r), mid_bias f32 (8, c8), pointwise_filter u32 (128, panel / 8, steps,
+//                panels), bias f32 (padded k), stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, mid_activation, activation, k, q, p,
+//                output
+// The output is the same NHWC tensor in u32: (4 words, 4 lanes of a group, chunks of 32 channels in a panel, panels, 8 groups of lanes, ...)
+//   conv2d, pointwise  2 halves of a tile, tiles of 16 pixels in a block, blocks)
+//   depsep             2 rows, tiles of 8 pixels in a block, blocks of a row, pairs of rows, n)
+// whose extents are rounded up to whole blocks; kernels write what there is of it.
+struct TensorCoreArguments {
+    ArgumentView input, output;
+    std::vector<ArgumentView> constants;  // between them: filters and biases
+    std::vector<int32_t> scalars;
+};
+// Requires a problem that the block's kernel takes (schedules/gpu/tensor_core_tile.h).
+TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const TensorCoreBlock &block);
+
+}  // namespace sepal

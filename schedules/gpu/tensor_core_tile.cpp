@@ -1,0 +1,114 @@
+#include "tensor_core_tile.h"
+
+#include "occupancy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sepal {
+namespace {
+
+int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
+
+// Registers of a lane for k_tiles 8 x m_tiles 2 or the like: 64 accumulators, as many for operands of two steps, and addresses.
+constexpr int lane_registers = 168;
+
+// Shared memory of a block, in bytes: what is well used, three of which sm_80 has and sm_90 more, and what sm_86 and sm_89 have at most.
+constexpr int64_t used_shared_bytes = 48 << 10, most_shared_bytes = 99 << 10;
+
+// Bytes of shared memory of one pixel of depsep's middle, as schedules/gpu/tensor_core.cpp places them.
+int64_t mid_pixel_bytes(int64_t c) { return 16 * ((4 * up(c, 32) + 3) / 8 * 8 + 4); }
+
+int64_t blocks_of(const ConvProblem &p, const TensorCoreTile &t) {
+    const TensorCoreBlock block = block_of(t);
+    const int64_t panels = up(p.k, block.channels);
+    if (p.op != Operator::depsep) return panels * up(p.pixels(), block.pixels);
+    return (t.panels_apart > 1 ? panels : 1) * p.n * up(p.p(), 2) * up(p.q(), block.pixels / 2);
+}
+
+// The largest panel of which little is filled up with zeros.
+int panel_of(int64_t k) {
+    for (int panel : {128, 64})
+        if (up(k, panel) * panel - k <= k / 8) return panel;
+    return 32;
+}
+
+// Wherever the number is 0.
+void or_else(int &value, int otherwise) {
+    if (value == 0) value = otherwise;
+}
+
+}  // namespace
+
+TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors) {
+    TensorCoreTile t = set;
+    const bool depsep = op == Operator::depsep;
+    const int panel = problem ? panel_of(problem->k) : 64;
+    // A warp of 64 channels by 32 pixels multiplies 16 times for 8 + 4 loads of a lane; of 32 channels by 64 pixels for 4 + 8, of which depsep's 8 come
+    // from shared memory.
+    or_else(t.k_tiles, depsep && panel >= 128 ? 4 : std::min(8, panel / 8));
+    or_else(t.k_warps, std::max(1, panel / (8 * t.k_tiles)));
+    or_else(t.panels_apart, 1);
+    or_else(t.half_sums, 1);
+    const bool free_m_tiles = t.m_tiles == 0, free_m_warps = t.m_warps == 0;
+    or_else(t.m_tiles, depsep && t.k_tiles == 4 ? 4 : 2);
+    or_else(t.m_warps, depsep ? 1 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
+    if (problem) {
+        // Smaller blocks where there are not enough to go round, and, for depsep, where the middle of so many channels takes too much.
+        const auto too_large = [&] {
+            if (depsep && mid_pixel_bytes(problem->c) * block_of(t).pixels > used_shared_bytes) return true;
+            return blocks_of(*problem, t) < multiprocessors;
+        };
+        const auto halve = [&](int &value, bool is_free) {
+            while (is_free && value > 1 && too_large()) value /= 2;
+        };
+        halve(t.m_warps, free_m_warps);
+        halve(t.m_tiles, free_m_tiles);
+        if (depsep && set.panels_apart == 0 && blocks_of(*problem, t) < multiprocessors) t.panels_apart = 2;
+        if (set.k_warps == 0) halve(t.k_warps, !depsep || t.panels_apart > 1);
+    } else if (depsep) {
+        if (free_m_tiles) t.m_tiles = 1;
+    }
+    if (t.c_unroll == 0) {
+        t.c_unroll = 1;
+        const int64_t steps = problem ? up(problem->c, 32) : 0;
+        if (op != Operator::conv2d) t.c_unroll = int(steps <= 8 ? std::max<int64_t>(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1);
+    }
+    if (t.mid_q_tile == 0) {
+        const int steps = problem ? int(up(problem->c, 32)) : 0;
+        const int64_t items = block_of(t).pixels / 2 * 4 * std::max(1, steps);
+        t.mid_q_tile = 4;
+        while (t.mid_q_tile > 1 && (!divides_rows(t, steps) || items / t.mid_q_tile < threads_of(t))) t.mid_q_tile /= 2;
+    }
+    or_else(t.blocks, std::max(1, SmLimits::registers / (lane_registers * threads_of(t))));
+    return t;
+}
+
+int depthwise_lane_groups(int steps) {
+    int groups = 4;
+    while (steps > 0 && groups < 32 && steps * 4 % (2 * groups) == 0) groups *= 2;
+    return groups;
+}
+
+bool divides_rows(const TensorCoreTile &t, int steps) {
+    const int64_t columns = block_of(t).pixels / 2;
+    return columns % t.mid_q_tile == 0 && columns / t.mid_q_tile % (32 / depthwise_lane_groups(steps)) == 0;
+}
+
+std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<TensorCoreTile> &tile) {
+    if (p.op == Operator::depthwise) return "is a depthwise convolution, which has no sum over channels for tensor cores";
+    if (p.c % 8 != 0) return fmt::format("needs c to be a multiple of 8 on tensor cores, the problem has c = {}", p.c);
+    if (p.k % 8 != 0) return fmt::format("needs k to be a multiple of 8 on tensor cores, the problem has k = {}", p.k);
+    if (p.groups != 1) return fmt::format("needs groups = 1 on tensor cores, the problem has groups = {}", p.groups);
+    if (p.multiplier != 1) return fmt::format("needs multiplier = 1 on tensor cores, the problem has multiplier = {}", p.multiplier);
+    if (p.op != Operator::depsep) return {};
+    const int64_t pixels = tile ? block_of(*tile).pixels : 16, bytes = pixels * mid_pixel_bytes(p.c);
+    if (bytes > most_shared_bytes)
+        return fmt::format("needs {} bytes of shared memory for {} pixels of c = {}; a block has {}", bytes, pixels, p.c, most_shared_bytes);
+    constexpr int64_t most = 65535;  // blocks of a grid but in its first direction
+    if (p.n > most || up(p.p(), 2) > most) return fmt::format("needs at most {} images and pairs of rows, the problem has {} and {}", most, p.n, up(p.p(), 2));
+    return {};
+}
+
+}  // namespace sepal
