@@ -25,6 +25,8 @@ SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FORMAT = 1
 SUITES = ("microbenchmark_f16", "microbenchmark")
 LAST_LINES = 12
+# A build may have been made where the sources were elsewhere.
+ENVIRONMENT = {"SEPAL_PEERS_SCRIPT": os.path.join(SOURCES, "bench", "peers", "serve.py")}
 RESERVE_SECONDS = 5  # of the total, to write the record
 # Small problems with what kernels have to watch for: edges, stride, bias, activation, both types.
 SANITIZED = {"problems": [
@@ -140,7 +142,8 @@ def run(step, limit, log):
     start = time.monotonic()
     try:
         with open(log, "wb") as file:
-            process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True)
+            process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True,
+                                       env={**os.environ, **ENVIRONMENT})
         try:
             told["exit_code"] = process.wait(limit)
             told["outcome"] = "passed" if told["exit_code"] == 0 else f"failed with exit code {told['exit_code']}"
