@@ -1,23 +1,36 @@
 #include "kernel_arguments.h"
 
+#include "gpu/tensor_core_views.h"
+
+#include <utility>
+
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : dtype(p.dtype), constants(packed_tensors(p, variant.filter_layout)) {
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
+    if (variant.is_on_tensor_cores()) {
+        TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels});
+        input = std::move(on_lanes.input), output = std::move(on_lanes.output);
+        constant_views = std::move(on_lanes.constants), scalars = std::move(on_lanes.scalars);
+        return;
+    }
+    const auto dense = [&](std::initializer_list<int64_t> extents) { return ArgumentView::dense(element_of(p.dtype), extents); };
     switch (p.op) {
     case Operator::conv2d:
-        input = {p.c / p.groups, p.groups, p.w, p.h, p.n};
-        output = {p.k / p.groups, p.groups, p.q(), p.p(), p.n};
+        input = dense({p.c / p.groups, p.groups, p.w, p.h, p.n});
+        output = dense({p.k / p.groups, p.groups, p.q(), p.p(), p.n});
         break;
     case Operator::pointwise:
-        input = {p.c, p.n * p.h * p.w};
-        output = {p.k, p.n * p.h * p.w};
+        input = dense({p.c, p.n * p.h * p.w});
+        output = dense({p.k, p.n * p.h * p.w});
         break;
     case Operator::depthwise:
     case Operator::depsep:
-        input = {p.c, p.w, p.h, p.n};
-        output = {p.out_channels(), p.q(), p.p(), p.n};
+        input = dense({p.c, p.w, p.h, p.n});
+        output = dense({p.out_channels(), p.q(), p.p(), p.n});
         break;
     }
+    for (const PackedTensor &t : constants)
+        constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));
     if (p.op != Operator::pointwise) {
         const Padding z = p.pad();
         for (int64_t v : {p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, z.top, z.left}) scalars.push_back(int32_t(v));
@@ -27,8 +40,8 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, 16> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
-    std::array<void *, 16> argv = {};
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
+    std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
     for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);

@@ -1,6 +1,7 @@
 // Calling generated functions.
 #pragma once
 
+#include "argument_view.h"
 #include "registry.h"
 #include "status.h"
 
@@ -10,16 +11,17 @@
 
 namespace sepal {
 
-// A dense buffer descriptor; extents innermost first.
+// A buffer descriptor.
 struct Descriptor {
     halide_buffer_t buffer = {};
-    halide_dimension_t dims[6] = {};
+    halide_dimension_t dims[10] = {};
 
     Descriptor() = default;
     Descriptor(const Descriptor &) = delete;  // `buffer` points to `dims`
-    void describe(const void *host, DType dtype, const int64_t *extents, size_t dimensions);
+    void describe(const void *host, const ArgumentView &view);
+    // One that is dense; extents innermost first.
     void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) {
-        describe(host, dtype, extents.begin(), extents.size());
+        describe(host, ArgumentView::dense(element_of(dtype), extents));
     }
 };
 

@@ -1,5 +1,6 @@
 // GPUs: the driver, devices, arrays and plans. CUDA without a GPU: against a driver that fails on demand (fake_cuda.h); OpenCL: for real,
 // where there is a device.
+#include "bench/gpu/emulator/emulator.h"
 #include "bench/gpu/gpu_timer.h"
 #include "fake_cuda.h"
 #include "gpu_kernels.h"
@@ -187,11 +188,11 @@ TEST_CASE("what a CUDA driver cannot do is one sentence", "[gpu][driver]") {
         CHECK(cuda_available().message == "the NVIDIA driver cannot be started: cuInit: CUDA error 998");
     }
     SECTION("too old a driver") {
-        fake.version = 11070;
+        fake.version = 10020;
         use_cuda_driver(fake_cuda_symbol);
         CHECK(cuda_available().message ==
-              "the NVIDIA driver is too old: it is of CUDA 11.7, and the kernels' PTX of ISA 7.8 needs one of CUDA 11.8 or later");
-        fake.version = 11080;
+              "the NVIDIA driver is too old: it is of CUDA 10.2, and the kernels' PTX of ISA 7.0 needs one of CUDA 11.0 or later");
+        fake.version = 11000;
         use_cuda_driver(fake_cuda_symbol);
         CHECK(cuda_available().message == "");
     }
@@ -801,6 +802,67 @@ TEST_CASE("work on an OpenCL device is timed by the host's clock", "[gpu][opencl
     REQUIRE(timer.latency(work, 2, times).message == "");
     CHECK(runs == 16 + 3);
     CHECK(downloaded(out) == std::vector<float>(64, 2.0f));
+}
+
+TEST_CASE("CUDA kernels run in the emulator", "[gpu][emulator]") {
+    EmulatedDevice emulated;
+    emulated.check_reserved_shared = false;  // for the tests' kernels are as Halide makes them
+    configure_emulator(emulated);
+    use_cuda_driver(emulated_cuda_symbol);
+    CHECK(cuda_available().message == "");
+    {
+        const std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+        CHECK(device->info().compute_capability == 90);
+        CHECK(device->info().multiprocessors == 132);
+        CHECK(device->info().l2_bytes == 60 << 20);
+        CHECK(device->info().memory_bytes == int64_t(2) << 30);
+        check_sums(device);
+        const TestKernel depthwise = TestKernel::depthwise(Backend::cuda);
+        check_depthwise(device, depthwise.variant());
+        const TestKernel add = TestKernel::add(Backend::cuda);
+        Status status;
+        const std::shared_ptr<GpuDevice> second = opened(Backend::cuda), third = GpuDevice::adopt(device->native_context(), nullptr, status);
+        REQUIRE(status.message == "");
+        check_in_threads({device, second, third}, add);
+        GpuArray::allocate(device, int64_t(3) << 30, status);
+        CHECK(status.code == Status::Code::out_of_memory);
+
+        const GpuArray a = uploaded(device, std::vector<float>(64, 1.0f)), out = allocated(device, 64);
+        GpuTimer timer(device);
+        GpuTimes times;
+        REQUIRE(timer.back_to_back([&] { return run_add(*device, add, a, a, out); }, 3, 2, true, times).message == "");
+        CHECK(times.seconds.size() == 2);
+        INFO(times.why_no_graph);
+        CHECK(downloaded(out) == std::vector<float>(64, 2.0f));
+        CHECK(take_emulator_faults().empty());
+        for (const KernelCounts &launch : take_emulated_launches()) CHECK(launch.kernel != "");
+    }
+    use_cuda_driver(nullptr);
+}
+
+TEST_CASE("a fault of a kernel in the emulator is told, at once or at the next wait", "[gpu][emulator]") {
+    const TestKernel add = TestKernel::add(Backend::cuda);
+    for (const bool late : {false, true}) {
+        EmulatedDevice emulated;
+        emulated.faults_are_late = late;
+        configure_emulator(emulated);
+        use_cuda_driver(emulated_cuda_symbol);
+        {
+            const std::shared_ptr<GpuDevice> device = opened(Backend::cuda);
+            const GpuArray a = uploaded(device, std::vector<float>(64, 1.0f)), out = allocated(device, 64);
+            DeviceBuffer in_a(a, 128), in_b(a, 128), sum(out, 128);  // of which half does not exist
+            void *argv[] = {&in_a.buffer, &in_b.buffer, &sum.buffer};
+            Status status = device->call(add.function(), argv, add.name());
+            CHECK(status.ok() == late);
+            if (late) status = device->synchronize();
+            CHECK(status.code == Status::Code::kernel_failed);
+            CHECK(status.message.find(late ? "work queued on CUDA device 0 (Sepal's PTX emulator) failed: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS"
+                                           : "kernel add_cuda failed on CUDA device 0 (Sepal's PTX emulator): cuLaunchKernel: CUDA_ERROR_ILLEGAL_ADDRESS") == 0);
+            CHECK(take_emulator_faults().size() == 1);
+            CHECK(run_add(*device, add, a, a, out).ok() == !late);  // one that is late does not go away
+        }
+        use_cuda_driver(nullptr);
+    }
 }
 
 TEST_CASE("CUDA kernels run on this machine's GPU", "[gpu][real_gpu]") {

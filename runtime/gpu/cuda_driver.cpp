@@ -16,8 +16,9 @@ namespace sepal {
 namespace cuda {
 namespace {
 
-// The kernels' PTX is of ISA 7.8 at most, which drivers read from CUDA 11.8 on.
-constexpr int needed_driver_version = 11080;
+// The kernels' PTX is of ISA 7.0, that of sm_80 and of its mma instructions, which drivers read from CUDA 11.0 on. (Machine code beside it that
+// a driver is too old for is said when the kernel is loaded.)
+constexpr int needed_driver_version = 11000;
 constexpr int needed_compute_capability = 80;
 // Limits of every device of compute capability 8.0 and later.
 constexpr unsigned max_grid_y_z = 65535;
@@ -266,7 +267,7 @@ Status start() {
     if (const Result result = cuInit(0); result != success) return unsupported(fmt::format("{}: {}", start_hint(result), take_failure().text));
     if (cuDriverGetVersion(&d.version) != success) return unsupported("the NVIDIA driver does not say its version: " + take_failure().text);
     if (d.version < needed_driver_version)
-        return unsupported(fmt::format("the NVIDIA driver is too old: it is of CUDA {}, and the kernels' PTX of ISA 7.8 needs one of CUDA {} or later",
+        return unsupported(fmt::format("the NVIDIA driver is too old: it is of CUDA {}, and the kernels' PTX of ISA 7.0 needs one of CUDA {} or later",
                                        version_text(d.version), version_text(needed_driver_version)));
     d.started = true;
     return {};

@@ -7,24 +7,9 @@ using Element = ArgumentView::Element;
 
 int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
 
-ArgumentView dense(Element element, std::initializer_list<int64_t> extents) {
-    ArgumentView view;
-    view.element = element;
-    int64_t stride = 1;
-    for (int64_t extent : extents) {
-        view.dimensions.push_back({extent, stride});
-        stride *= extent;
-    }
-    return view;
-}
+constexpr auto dense = [](Element element, std::initializer_list<int64_t> extents) { return ArgumentView::dense(element, extents); };
 
 }  // namespace
-
-int64_t ArgumentView::elements() const {
-    int64_t last = 0;
-    for (const ViewDimension &d : dimensions) last += (d.extent - 1) * d.stride;
-    return last + 1;
-}
 
 TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const TensorCoreBlock &block) {
     const ConvProblem &p = problem;

@@ -1,6 +1,7 @@
 // How the kernels on tensor cores see their arguments: the buffers' extents and strides, which are those of the lanes of a warp.
 #pragma once
 
+#include "runtime/argument_view.h"
 #include "runtime/filter_layout.h"
 #include "runtime/problem.h"
 
@@ -14,18 +15,6 @@ struct TensorCoreBlock {
     int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 32
     int64_t pixels = 0;    // of all images, one after another, or of two rows, half of them each; a multiple of 16
     bool two_rows = false; // depsep always; conv2d that keeps its input in shared memory
-};
-
-struct ViewDimension {
-    int64_t extent = 0, stride = 0;  // in elements of the view
-};
-
-// A buffer argument; dimensions innermost first. Every one has stride 1 first and 16 bytes alignment.
-struct ArgumentView {
-    enum class Element { u32, f16, f32 };  // u32: two f16
-    Element element = Element::u32;
-    std::vector<ViewDimension> dimensions;
-    int64_t elements() const;  // that the view spans, the first to the last: of an output more than there are, which are never written
 };
 
 // The arguments of a kernel in order. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
