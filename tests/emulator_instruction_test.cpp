@@ -197,7 +197,7 @@ Word field(Word v, Word position, Word length) {
 
 TEST_CASE("integers of 32 bits are computed as PTX defines it", "[emulator]") {
     run(some_words(),
-        {{"add.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return low(s64(a) + s64(b)); }},
+        {{"add.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return u32(a) + u32(b); }},
          {"sub.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return u32(a) - u32(b); }},
          {"sub.s32 %ro, %ra, 17;", [](Word a, Word, Word) { return low(int64_t{s32(a)} - 17); }},
          {"add.s32 %ro, %ra, -5;", [](Word a, Word, Word) { return low(int64_t{s32(a)} - 5); }},
@@ -210,7 +210,7 @@ TEST_CASE("integers of 32 bits are computed as PTX defines it", "[emulator]") {
          {"mul.wide.u16 %ro, %ha, %hb;", [](Word a, Word b, Word) { return Word{u16(a)} * u16(b); }},
          {"mad.lo.s32 %ro, %ra, %rb, %rc;", [](Word a, Word b, Word c) { return u32(a) * u32(b) + u32(c); }},
          {"mad.hi.u32 %ro, %ra, %rb, %rc;",
-          [](Word a, Word b, Word c) { return low(static_cast<int64_t>((Word{u32(a)} * u32(b)) >> 32) + s64(c)); }},
+          [](Word a, Word b, Word c) { return u32(((Word{u32(a)} * u32(b)) >> 32) + c); }},
          {"mad.wide.s32 %do, %ra, %rb, %dc;", [](Word a, Word b, Word c) { return static_cast<Word>(int64_t{s32(a)} * s32(b)) + c; }},
          {"mad.wide.u32 %do, %ra, %rb, %dc;", [](Word a, Word b, Word c) { return Word{u32(a)} * u32(b) + c; }},
          {"or.b32 %rb, %rb, 1; div.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return low(int64_t{s32(a)} / s32(b | 1)); }},
