@@ -1,21 +1,34 @@
 #include "kernel_arguments.h"
 
+#include "gpu/tensor_core_views.h"
+
+#include <utility>
+
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : dtype(p.dtype), constants(packed_tensors(p, variant.filter_layout)) {
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : packed(packed_tensors(p, variant.filter_layout)) {
+    if (variant.filter_layout.kind == FilterLayout::Kind::lanes) {
+        TensorCoreArguments a = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels});
+        input = std::move(a.input), output = std::move(a.output);
+        constants = std::move(a.constants);
+        scalars = std::move(a.scalars);
+        return;
+    }
+    for (const PackedTensor &t : packed) constants.push_back(dense_view(element_of(t.dtype), {t.extents.begin(), t.extents.begin() + t.dimensions}));
+    const auto dense = [&](const std::vector<int64_t> &extents) { return dense_view(element_of(p.dtype), extents); };
     switch (p.op) {
     case Operator::conv2d:
-        input = {p.c / p.groups, p.groups, p.w, p.h, p.n};
-        output = {p.k / p.groups, p.groups, p.q(), p.p(), p.n};
+        input = dense({p.c / p.groups, p.groups, p.w, p.h, p.n});
+        output = dense({p.k / p.groups, p.groups, p.q(), p.p(), p.n});
         break;
     case Operator::pointwise:
-        input = {p.c, p.n * p.h * p.w};
-        output = {p.k, p.n * p.h * p.w};
+        input = dense({p.c, p.n * p.h * p.w});
+        output = dense({p.k, p.n * p.h * p.w});
         break;
     case Operator::depthwise:
     case Operator::depsep:
-        input = {p.c, p.w, p.h, p.n};
-        output = {p.out_channels(), p.q(), p.p(), p.n};
+        input = dense({p.c, p.w, p.h, p.n});
+        output = dense({p.out_channels(), p.q(), p.p(), p.n});
         break;
     }
     if (p.op != Operator::pointwise) {
@@ -27,11 +40,11 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &described, Descriptor &out) const {
     std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
-    for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
+    for (const Descriptor &d : described) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
     for (const int32_t &s : scalars) argv[argc++] = const_cast<int32_t *>(&s);
     argv[argc++] = &out.buffer;
     return argv;

@@ -1,6 +1,7 @@
 // Calling generated functions.
 #pragma once
 
+#include "argument_view.h"
 #include "registry.h"
 #include "status.h"
 
@@ -10,17 +11,15 @@
 
 namespace sepal {
 
-// A dense buffer descriptor; extents innermost first.
+// A buffer descriptor; a dense one where extents are given, innermost first.
 struct Descriptor {
     halide_buffer_t buffer = {};
-    halide_dimension_t dims[6] = {};
+    halide_dimension_t dims[10] = {};
 
     Descriptor() = default;
     Descriptor(const Descriptor &) = delete;  // `buffer` points to `dims`
-    void describe(const void *host, DType dtype, const int64_t *extents, size_t dimensions);
-    void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) {
-        describe(host, dtype, extents.begin(), extents.size());
-    }
+    void describe(const void *host, const ArgumentView &view);
+    void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) { describe(host, dense_view(element_of(dtype), extents)); }
 };
 
 // Halide's runtime ends the program at an error unless this was called: then the error can be read by take_kernel_error().

@@ -44,7 +44,7 @@ void pack_bias(const float *bias, int64_t groups, int64_t k, int64_t padded, flo
 Status pack_filter(const ConvProblem &p, const Variant &variant, const float *filter, void *to) {
     const PackedExtents e = variant.filter_layout.extents(p);
     Descriptor from, packed;
-    from.describe(filter, DType::f32, {e.c, p.op == Operator::conv2d ? p.r * p.s : 1, p.k / p.groups, p.groups});
+    from.describe(filter, DType::f32, {p.summed_channels(), p.op == Operator::conv2d ? p.r * p.s : 1, p.k / p.groups, p.groups});
     packed.describe(to, p.dtype, {e.panel, e.c, e.points, e.panels, e.groups});
     void *argv[] = {&from.buffer, &packed.buffer};
     return call_generated(variant.packer, argv, "packing for kernel", variant.name);

@@ -20,8 +20,7 @@ struct Plan::Contents {
 
     Contents(const ConvProblem &p, const Variant &v, std::shared_ptr<const PackedWeights> w)
         : problem(p), variant(&v), weights(std::move(w)), arguments(p, v) {
-        for (const PackedTensor &t : arguments.constants)
-            constants.emplace_back().describe(weights->at(t), t.dtype, t.extents.data(), t.dimensions);
+        for (size_t i = 0; i < arguments.packed.size(); i++) constants.emplace_back().describe(weights->at(arguments.packed[i]), arguments.constants[i]);
     }
 };
 
@@ -65,8 +64,8 @@ Status Plan::run(const void *input, void *output) const {
     }
     const KernelArguments &arguments = contents_->arguments;
     Descriptor in, out;
-    in.describe(input, arguments.dtype, arguments.input.data(), arguments.input.size());
-    out.describe(output, arguments.dtype, arguments.output.data(), arguments.output.size());
+    in.describe(input, arguments.input);
+    out.describe(output, arguments.output);
     return call_generated(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), "kernel", contents_->variant->name);
 }
 

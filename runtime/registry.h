@@ -64,6 +64,7 @@ struct Variant {
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
     int64_t code_bytes = 0;  // machine code and constants in the object file
+    int block_pixels = 0;    // of a kernel on tensor cores, which reads a filter by lanes: the pixels that a block of threads computes
 
     // The largest difference from the exact result that is to be expected on the problem, as a share of the largest output (before the
     // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error(). 0 for the direct algorithm.

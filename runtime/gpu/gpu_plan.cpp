@@ -15,8 +15,8 @@ namespace {
 constexpr uint64_t array_alignment = 16;
 
 // A tensor on the device; Halide's runtime takes it as it is, for neither side is marked as changed.
-void describe(Descriptor &d, const GpuArray &array, DType dtype, const int64_t *extents, size_t dimensions) {
-    d.describe(nullptr, dtype, extents, dimensions);
+void describe(Descriptor &d, const GpuArray &array, const ArgumentView &view) {
+    d.describe(nullptr, view);
     d.buffer.device = array.memory().halide;
     d.buffer.device_interface = array.device()->halide_interface();
 }
@@ -37,12 +37,13 @@ struct GpuPlan::Contents {
 };
 
 Status GpuPlan::Contents::upload(const PackedWeights &packed) {
-    for (const PackedTensor &t : arguments.constants) {
+    for (size_t i = 0; i < arguments.packed.size(); i++) {
+        const PackedTensor &t = arguments.packed[i];
         Status status;
         GpuArray array = GpuArray::allocate(device, t.bytes(), status);
         if (status.ok()) status = array.upload(packed.at(t), t.bytes());
         if (!status.ok()) return {status.code, fmt::format("the weights of {}: {}", variant->name, status.message)};
-        describe(constants.emplace_back(), array, t.dtype, t.extents.data(), t.dimensions);
+        describe(constants.emplace_back(), array, arguments.constants[i]);
         weights.push_back(std::move(array));
     }
     return {};
@@ -105,8 +106,8 @@ Status GpuPlan::run(const GpuArray &input, GpuArray &output) const {
     if (Status status = contents_->check("output", output, contents_->problem.output_elements()); !status.ok()) return status;
     const KernelArguments &arguments = contents_->arguments;
     Descriptor in, out;
-    describe(in, input, arguments.dtype, arguments.input.data(), arguments.input.size());
-    describe(out, output, arguments.dtype, arguments.output.data(), arguments.output.size());
+    describe(in, input, arguments.input);
+    describe(out, output, arguments.output);
     return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), contents_->variant->name);
 }
 

@@ -1,6 +1,7 @@
 // How the kernels on tensor cores see their arguments: the buffers' extents and strides, which are those of the lanes of a warp.
 #pragma once
 
+#include "runtime/argument_view.h"
 #include "runtime/filter_layout.h"
 #include "runtime/problem.h"
 
@@ -15,19 +16,7 @@ struct TensorCoreBlock {
     int64_t pixels = 0;    // conv2d and pointwise: of all images, one after another; depsep: of two rows, half of them each. A multiple of 16
 };
 
-struct ViewDimension {
-    int64_t extent = 0, stride = 0;  // in elements of the view
-};
-
-// A buffer argument; dimensions innermost first. Every one has stride 1 first and 16 bytes alignment.
-struct ArgumentView {
-    enum class Element { u32, f16, f32 };  // u32: two f16
-    Element element = Element::u32;
-    std::vector<ViewDimension> dimensions;
-    int64_t elements() const;  // that the view spans, the first to the last: of an output more than there are, which are never written
-};
-
-// The arguments of a kernel in order. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
+// The arguments of a kernel in order; every buffer has stride 1 first and 16 bytes alignment. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
 //   conv2d     input u32 (4, c8, w, h, n), filter u32 (128, panel / 8, steps, s, r, panels), bias f32 (padded k),
 //                stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, activation, k, q, p, output
 //   pointwise  input u32 (4, c8, pixels), filter u32 (128, panel / 8, steps, panels), bias f32 (padded k), activation, k, output
