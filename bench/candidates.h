@@ -31,15 +31,15 @@ struct Candidate {
 
 // The first hand-written variant that is compiled for exactly this problem (Variant::suite), as Registry::select() has it; null when there
 // is none. first_hand: the same, any-shape ones included.
-const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads);
-const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads);
+const Variant *specialised_hand(const ConvProblem &problem, const Registry &registry, const Processor &processor, int threads);
+const Variant *first_hand(const ConvProblem &problem, const Registry &registry, const Processor &processor, int threads);
 
-// The variants of the registry to be compared on a problem, in order of preference. With `wanted`: all that take the problem and
-// whose name it accepts. With an empty one: of those that take it, the hand-written ones that are specialised to it, the first
-// hand-written any-shape one and, on a batch of 1, every autoscheduled one, of the best ISA that the CPU runs and the table has;
+// The variants of the registry to be compared on a problem, in order of preference. With `wanted`: all of the processor's backend that take
+// the problem and whose name it accepts. With an empty one: of those that take it, the hand-written ones that are specialised to it, the first
+// hand-written any-shape one and, on a batch of 1, every autoscheduled one, of the best ISA that the CPU or GPU runs and the table has;
 // the reference where there is nothing else only, and none that was tuned for another number of threads.
 // Unbuilt ones are among them, so that they show up with their error.
-std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Cpu &cpu, int threads,
+std::vector<const Variant *> choose_variants(const ConvProblem &problem, const Registry &registry, const Processor &processor, int threads,
                                              const std::function<bool(const std::string &name)> &wanted);
 
 }  // namespace sepal

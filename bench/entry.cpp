@@ -16,9 +16,15 @@ Status Executable::run(const void *input, void *output) const {
     return status.ok() ? second->run(middle->data(), output) : status;
 }
 
+Status GpuExecutable::queue(const GpuArray &input, GpuArray &output) const {
+    if (!second) return first->run(input, output);
+    const Status status = first->run(input, *middle);
+    return status.ok() ? second->run(*middle, output) : status;
+}
+
 namespace {
 
-std::string why_not(const Candidate &c, const Cpu &cpu) {
+std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
     if (c.peer && c.problem.dtype != DType::f32) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
@@ -26,24 +32,26 @@ std::string why_not(const Candidate &c, const Cpu &cpu) {
     for (const auto &[variant, problem] : parts) {
         if (!variant) continue;
         if (!variant->kernel) return fmt::format("{} was not built: {}", variant->name, variant->error);
-        if (!cpu.runs(variant->isa)) return fmt::format("this CPU does not run {}", name(variant->isa));
+        if (!processor.runs(variant->isa)) return fmt::format("{} does not run {}", is_gpu(processor.best) ? name(processor.backend()) : "this CPU", name(variant->isa));
         if (const std::string why = variant->refuses(problem); !why.empty()) return fmt::format("{} {}", variant->name, why);
     }
     return {};
 }
 
-std::unique_ptr<Plan> pack_and_plan(PackedFilters &packed, const ConvProblem &problem, const Variant &variant, const Weights &weights,
-                                    Status &status) {
+// A Plan, or a GpuPlan on the device that `where` is.
+template<typename AnyPlan, typename... Where>
+std::unique_ptr<AnyPlan> pack_and_plan(PackedFilters &packed, const ConvProblem &problem, const Variant &variant, const Weights &weights, Status &status,
+                                       const Where &...where) {
     std::shared_ptr<const PackedWeights> made = packed.pack(problem, variant, weights, status);
-    return made ? Plan::create(problem, variant, std::move(made), status) : nullptr;
+    return made ? AnyPlan::create(problem, variant, std::move(made), where..., status) : nullptr;
 }
 
-Status bind(Entry &entry, const Tensors &tensors, AlignedArray &middle) {
+template<typename AnyPlan, typename... Where>
+Status bind(Entry &entry, std::unique_ptr<AnyPlan> &first, std::unique_ptr<AnyPlan> &second, const Tensors &tensors, const Where &...where) {
     Status status;
-    Executable &e = entry.executable;
     const Candidate &c = *entry.candidate;
     if (!c.second) {
-        e.first = pack_and_plan(entry.packed, c.problem, *c.variant, tensors.weights(), status);
+        first = pack_and_plan<AnyPlan>(entry.packed, c.problem, *c.variant, tensors.weights(), status, where...);
         return status;
     }
     const Weights all = tensors.weights();
@@ -52,9 +60,8 @@ Status bind(Entry &entry, const Tensors &tensors, AlignedArray &middle) {
     depthwise.bias = all.mid_bias;
     pointwise.filter = all.pointwise_filter;
     pointwise.bias = all.bias;
-    e.first = pack_and_plan(entry.packed, c.problem.depthwise_half(), *c.variant, depthwise, status);
-    if (status.ok()) e.second = pack_and_plan(entry.packed, c.problem.pointwise_half(), *c.second, pointwise, status);
-    e.middle = &middle;
+    first = pack_and_plan<AnyPlan>(entry.packed, c.problem.depthwise_half(), *c.variant, depthwise, status, where...);
+    if (status.ok()) second = pack_and_plan<AnyPlan>(entry.packed, c.problem.pointwise_half(), *c.second, pointwise, status, where...);
     return status;
 }
 
@@ -90,12 +97,12 @@ std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB ({:.0f} byte
 
 }  // namespace
 
-std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Cpu &cpu) {
+std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Processor &processor) {
     std::vector<Entry> entries;
     for (const Candidate &c : candidates) {
         Entry e;
         e.candidate = &c;
-        if (const std::string why = why_not(c, cpu); !why.empty()) e.check = "skipped: " + why;
+        if (const std::string why = why_not(c, processor); !why.empty()) e.check = "skipped: " + why;
         entries.push_back(std::move(e));
     }
     return entries;
@@ -111,6 +118,11 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
         else
             all += own;
     }
+}
+
+Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {
+    entry.on_gpu.middle = &middle;
+    return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 
 void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
@@ -134,7 +146,8 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
                 e.check = "skipped: " + no_files;
             continue;
         }
-        const Status status = bind(e, tensors, middle);
+        e.executable.middle = &middle;
+        const Status status = bind(e, e.executable.first, e.executable.second, tensors);
         if (status.ok())
             check(e, tensors, input, output);
         else

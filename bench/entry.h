@@ -5,6 +5,7 @@
 #include "memory.h"
 #include "packed_filters.h"
 #include "peer_check.h"
+#include "runtime/gpu/gpu_plan.h"
 #include "runtime/plan.h"
 
 #include <functional>
@@ -23,9 +24,18 @@ struct Executable {
     Status run(const void *input, void *output) const;
 };
 
+// The same on a GPU.
+struct GpuExecutable {
+    std::unique_ptr<GpuPlan> first, second;
+    GpuArray *middle = nullptr;
+
+    Status queue(const GpuArray &input, GpuArray &output) const;
+};
+
 struct Entry {
     const Candidate *candidate = nullptr;
     Executable executable;    // of a kernel of Sepal's
+    GpuExecutable on_gpu;     // of one for GPUs
     PackedFilters packed;     // as in Result
     Peer::Prepared prepared;  // of a peer's
     double relative_error = 0;  // as in Result
@@ -33,16 +43,21 @@ struct Entry {
     double run_seconds = 0;      // of a trial
     int64_t batch = 1;
     std::vector<double> warm, cold;  // seconds of one run
+    std::vector<double> latency;     // on a GPU: of one run, from the call until the host knows that it is done
+    std::string why_no_graph;        // on a GPU: why warm runs were not replayed from a CUDA graph; empty when they were
 
     bool alive() const { return check == "passed"; }
 };
 
 // One entry for each candidate; those that cannot run here are skipped with the reason.
-std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Cpu &cpu);
+std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const Processor &processor);
 
 // Skips entries that need more memory than there is: all when the runner's own `needed` bytes do not fit in `available` (0: not known),
 // else as many peers as do not fit beside that and each other, for all of them hold the problem at the same time.
 void skip_beyond_memory(std::vector<Entry> &entries, double needed, double available);
+
+// Packs the filters of a kernel or an unfused pair of Sepal's for a GPU and copies them there.
+Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle);
 
 // Makes every kernel and peer ready that can be, runs it once and checks what it computed. `middle` holds what an unfused pair needs.
 // `tell` is told what is under way.

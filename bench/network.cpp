@@ -26,14 +26,14 @@ std::vector<Layer> layers_of(const std::vector<Result> &results, CacheState cach
 }
 
 void add(NetworkTotal &total, const Result &r, int64_t occurs) {
-    const bool roofs_known = total.problems == 0 || total.roofline_milliseconds > 0;
+    const bool roofs_known = total.problems == 0 || total.roofline_milliseconds > 0, peaks_known = total.problems == 0 || total.peak_milliseconds > 0;
     total.suite = r.candidate.suite;
     total.threads = r.threads;
     total.problems++;
     total.layers += occurs;
     total.flops += double(occurs) * r.flops;
     total.milliseconds += double(occurs) * r.milliseconds.median;
-    total.peak_milliseconds += double(occurs) * r.flops / r.fma_gflops / 1e6;
+    total.peak_milliseconds = peaks_known && r.fma_gflops > 0 ? total.peak_milliseconds + double(occurs) * r.flops / r.fma_gflops / 1e6 : 0;
     total.roofline_milliseconds = roofs_known && r.roofline_ms > 0 ? total.roofline_milliseconds + double(occurs) * r.roofline_ms : 0;
 }
 
@@ -68,8 +68,8 @@ std::string network_text(const std::vector<NetworkTotal> &totals) {
     std::string text = fmt::format("\nTotal: {} problem{}, each as often as the network has it, {} convolutions, {:.4g} GFLOP\n", t.problems,
                                    t.problems == 1 ? "" : "s", t.layers, t.flops / 1e9);
     for (const NetworkTotal &n : totals)
-        text += fmt::format("{:<5} {:>10.4g} ms {:>9.4g} GFLOP/s {:>6.1f} % FMA{}  {} kernel of each problem\n", name(n.cache), n.milliseconds, n.gflops(),
-                            n.pct_fma_peak(), n.roofline_milliseconds > 0 ? fmt::format(" {:>6.1f} % roof", n.pct_roofline()) : "", n.choice);
+        text += fmt::format("{:<5} {:>10.4g} ms {:>9.4g} GFLOP/s{}{}  {} kernel of each problem\n", name(n.cache), n.milliseconds, n.gflops(),
+                            n.peak_milliseconds > 0 ? fmt::format(" {:>6.1f} % FMA", n.pct_fma_peak()) : "", n.roofline_milliseconds > 0 ? fmt::format(" {:>6.1f} % roof", n.pct_roofline()) : "", n.choice);
     if (!t.missing.empty()) text += fmt::format("Not in the total, since no kernel was timed: {}\n", fmt::join(t.missing, ", "));
     return text;
 }
@@ -84,7 +84,7 @@ nlohmann::ordered_json to_json(const NetworkTotal &t) {
     j["flops"] = t.flops;
     j["ms"] = t.milliseconds;
     j["gflops"] = t.gflops();
-    j["pct_fma_peak"] = t.pct_fma_peak();
+    j["pct_fma_peak"] = t.peak_milliseconds > 0 ? nlohmann::ordered_json(t.pct_fma_peak()) : nlohmann::ordered_json(nullptr);
     j["pct_roofline"] = t.roofline_milliseconds > 0 ? nlohmann::ordered_json(t.pct_roofline()) : nlohmann::ordered_json(nullptr);
     j["missing"] = t.missing;
     return j;
@@ -100,7 +100,7 @@ nlohmann::ordered_json csv_columns(const NetworkTotal &t) {
     j["cache"] = name(t.cache);
     j["median_ms"] = t.milliseconds;
     j["gflops"] = t.gflops();
-    j["pct_fma_peak"] = t.pct_fma_peak();
+    if (t.peak_milliseconds > 0) j["pct_fma_peak"] = t.pct_fma_peak();
     if (t.roofline_milliseconds > 0) j["pct_roofline"] = t.pct_roofline();
     j["flops"] = t.flops;
     j["occurs"] = t.layers;

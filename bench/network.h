@@ -20,7 +20,7 @@ struct NetworkTotal {
     int64_t layers = 0;                // their occurrences
     double flops = 0;
     double milliseconds = 0;           // sum of occurrences * median
-    double peak_milliseconds = 0;      // the same FLOPs at the FMA peaks probed beside each problem
+    double peak_milliseconds = 0;      // the same FLOPs at the FMA peaks probed beside each problem; 0 when one of them is not known
     double roofline_milliseconds = 0;  // sum of the attainable times; 0 when one of them is not known
     std::vector<std::string> missing;  // problems of the network of which no kernel was timed: not part of the sum
 

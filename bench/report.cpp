@@ -85,6 +85,10 @@ Json to_json(const Result &r) {
     j["times_best_peer"] = r.times_best_peer > 0 ? timed_number(r, r.times_best_peer) : Json(nullptr);
     j["peer_version"] = c.peer && !r.peer_version.empty() ? Json(r.peer_version) : Json(nullptr);
     j["peer_configuration"] = c.peer && !r.peer_configuration.empty() ? Json(r.peer_configuration) : Json(nullptr);
+    j["device"] = r.device;
+    j["latency_ms"] = r.latency_ms > 0 ? timed_number(r, r.latency_ms) : Json(nullptr);
+    j["cold_overhead_ms"] = r.cold_overhead_ms > 0 ? timed_number(r, r.cold_overhead_ms) : Json(nullptr);
+    j["in_graph"] = r.on_gpu() && r.timed() && r.cache == CacheState::warm ? Json(r.why_no_graph.empty()) : Json(nullptr);
     j["winograd"] = c.peer || r.winograd ? Json(r.winograd) : Json(nullptr);
     j["relative_error"] = r.relative_error > 0 && std::isfinite(r.relative_error) ? Json(r.relative_error) : Json(nullptr);
     const bool packed = !r.packed.layout.empty();
@@ -98,9 +102,9 @@ Json to_json(const Result &r) {
     return j;
 }
 
-Json report_json(const Machine &machine, const std::vector<Result> &results, const RunDescription &run) {
+Json report_json(const Json &machine, const std::vector<Result> &results, const RunDescription &run) {
     Json j;
-    j["machine"] = to_json(machine);
+    j["machine"] = machine;
     j["results"] = Json::array();
     for (const Result &r : results) j["results"].push_back(to_json(r));
     j["network"] = Json::array();

@@ -15,6 +15,7 @@ namespace sepal {
 extern const char *const flop_convention;
 extern const char *const byte_convention;
 extern const char *const column_legend;
+extern const char *const gpu_column_legend;
 extern const char *const peer_legend;  // to be added when there are peers
 
 // One result as a flat object. The first fields are a stable interface: "suite", "problem", "variant", "provider", "threads",
@@ -22,7 +23,8 @@ extern const char *const peer_legend;  // to be added when there are peers
 // result that was not timed are null; so is "bound" and "pct_roofline" without a roofline, and "published" where nothing was. "provider" is
 // "sepal" or the name of a peer, which is then the "variant" too; "times_best_sepal", "times_best_peer", "peer_version",
 // "peer_configuration", "winograd", "streaming_copy_ms", "times_streaming_copy", "relative_error", "filter_layout", "packed_bytes" and
-// "pack_ms" (see Result) are null where they do not apply.
+// "pack_ms" (see Result) are null where they do not apply; so are "latency_ms", "cold_overhead_ms" and "in_graph" (whether warm runs were replayed
+// from a CUDA graph) but on a GPU. "device" is "cpu", or what --device named.
 nlohmann::ordered_json to_json(const Result &result);
 
 // {"machine": {...}, "results": [...], "network": [...] (totals of network.h, empty without a network), "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
@@ -30,7 +32,8 @@ nlohmann::ordered_json to_json(const Result &result);
 struct RunDescription {
     std::string command, date, title, description;
 };
-nlohmann::ordered_json report_json(const Machine &machine, const std::vector<Result> &results, const RunDescription &run);
+// `machine`: to_json() of a Machine or a GpuMachine.
+nlohmann::ordered_json report_json(const nlohmann::ordered_json &machine, const std::vector<Result> &results, const RunDescription &run);
 
 // The same fields as a table (RFC 4180, comma, one header line). "published" is JSON text. After the results of a network come
 // lines for its totals, with "problem" "(total)".
@@ -38,7 +41,7 @@ std::string report_csv(const std::vector<Result> &results);
 
 // Several lines that end with a newline. Peaks of one and of `threads` threads, or all that were measured when it is 0.
 std::string machine_table(const Machine &machine, int threads);
-std::string table_header();
+std::string table_header(bool gpu = false);
 // All results of one problem: what it is, a line for each candidate and cache state, what was published for it.
 std::string table_block(const std::vector<Result> &results);
 

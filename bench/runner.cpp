@@ -2,6 +2,7 @@
 
 #include "entry.h"
 #include "probes.h"
+#include "results.h"
 #include "runtime/reference.h"
 #include "threads.h"
 #include "timer.h"
@@ -57,11 +58,6 @@ int64_t sweep_bytes(const Machine &machine, int threads) {
     return std::max<int64_t>({2 * last_level_capacity(machine), 4 * inner * threads, 1 << 20});
 }
 
-std::vector<double> scaled(std::vector<double> values, double factor) {
-    for (double &v : values) v *= factor;
-    return values;
-}
-
 // The probes' samples of one problem.
 struct ProbeSamples {
     std::vector<FmaProbe> fma;
@@ -78,7 +74,7 @@ struct ProbeSamples {
 void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &machine, const RunnerOptions &options) {
     const bool warm = r.cache == CacheState::warm;
     const Candidate &c = *e.candidate;
-    r.milliseconds = summarise(scaled(warm ? e.warm : e.cold, 1e3));
+    r.milliseconds = in_milliseconds(warm ? e.warm : e.cold);
     r.batch = warm ? e.batch : 1;
     r.flops = c.problem.flops();
     r.bytes = c.bytes();
@@ -90,58 +86,6 @@ void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &
         r.roofline_ms = 1e3 * roof->seconds;
         r.bound = roof->bound;
     }
-}
-
-// The least median of those timed in the same cache state; 0 without one.
-double least_median(const std::vector<Result> &all, CacheState cache, bool of_peers) {
-    double least = 0;
-    for (const Result &r : all)
-        if (r.timed() && r.cache == cache && bool(r.candidate.peer) == of_peers && (least == 0 || r.milliseconds.median < least))
-            least = r.milliseconds.median;
-    return least;
-}
-
-void compare_with_peers(std::vector<Result> &all) {
-    for (Result &r : all) {
-        const double sepal = least_median(all, r.cache, false), peer = least_median(all, r.cache, true);
-        if (r.timed() && sepal > 0) r.times_best_sepal = r.milliseconds.median / sepal;
-        if (r.timed() && peer > 0) r.times_best_peer = r.milliseconds.median / peer;
-    }
-}
-
-std::vector<Result> results(const std::vector<Entry> &entries, const ProbeSamples &probes, const Machine &machine,
-                            const RunnerOptions &options) {
-    std::vector<Result> all;
-    double first[2] = {0, 0};  // medians of the first timed candidate, warm and cold
-    for (const Entry &e : entries)
-        for (CacheState cache : {CacheState::warm, CacheState::cold}) {
-            Result r;
-            r.candidate = *e.candidate;
-            r.threads = options.threads;
-            r.cache = cache;
-            r.check = e.check;
-            r.check_message = e.message;
-            if (const Peer *peer = e.candidate->peer) {
-                r.peer_version = peer->version();
-                r.peer_configuration = e.prepared.configuration;
-                r.winograd = e.prepared.winograd;
-            } else if (e.candidate->variant) {
-                r.winograd = e.candidate->variant->is_winograd();
-            }
-            r.relative_error = e.relative_error;
-            r.packed = e.packed;
-            if (e.alive() && e.candidate->peer && cache == CacheState::cold) {
-                r.check = "skipped: peers are measured with warm caches only, for theirs cannot be emptied from outside";
-            } else if (e.alive()) {
-                fill(r, e, probes, machine, options);
-                double &median = first[cache == CacheState::cold];
-                if (median == 0) median = r.milliseconds.median;
-                r.speedup = median / r.milliseconds.median;
-            }
-            all.push_back(std::move(r));
-        }
-    compare_with_peers(all);
-    return all;
 }
 
 }  // namespace
@@ -165,7 +109,11 @@ double estimate_seconds(const ConvProblem &p, int candidates, const Machine &mac
 std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, const Machine &machine, const RunnerOptions &options) {
     std::vector<Entry> entries = make_entries(candidates, options.cpu);
     ProbeSamples probes;
-    const auto finish = [&] { return results(entries, probes, machine, options); };
+    const auto finish = [&] {
+        std::vector<Result> all = make_results(entries, [&](Result &r, const Entry &e) { fill(r, e, probes, machine, options); });
+        for (Result &r : all) r.threads = options.threads;
+        return all;
+    };
     if (candidates.empty()) return {};
     const ConvProblem &problem = candidates.front().problem;
     skip_beyond_memory(entries, memory_needed(problem, machine), double(available_memory()));

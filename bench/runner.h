@@ -16,6 +16,7 @@ namespace sepal {
 // One candidate in one cache state. Times are of one run.
 struct Result {
     Candidate candidate;
+    std::string device = "cpu";  // what it ran on, as --device has it
     int threads = 1;
     CacheState cache = CacheState::warm;
     std::string check;          // "passed", "failed", or "skipped: why"
@@ -36,9 +37,14 @@ struct Result {
     double relative_error = 0;    // of such a one, as in reference.h; 0 where its output equals the reference
     // This median / the least median of Sepal's kernels, and of the peers, in the same cache state; 0 without one.
     double times_best_sepal = 0, times_best_peer = 0;
+    // On a GPU: median time of one run from the call until the host knows that it is done; what an empty cold sample takes, which is part of a
+    // cold time; why warm runs were queued one by one (empty: they were replayed from a CUDA graph).
+    double latency_ms = 0, cold_overhead_ms = 0;
+    std::string why_no_graph;
     double speedup = 0;         // median of the first timed candidate of the problem in the same cache state / this median
 
     std::string provider() const { return candidate.peer ? candidate.name : "sepal"; }
+    bool on_gpu() const { return device != "cpu"; }
     bool timed() const { return milliseconds.count > 0; }
     double seconds() const { return milliseconds.median / 1e3; }
     double gflops() const { return flops / seconds() / 1e9; }

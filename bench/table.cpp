@@ -20,6 +20,17 @@ const char *const column_legend =
     "speed-up   over the first line of the problem in the same cache state\n"
     "variant    the bracket: the layout in which it reads its filter, the bytes of filters and biases in it, and the time to pack them, once\n";
 
+const char *const gpu_column_legend =
+    "cache      warm: runs in a row, replayed from a CUDA graph where that can be; cold: one run after L2 was overwritten, with what the device takes\n"
+    "           from its event before the run to the one behind it, which is told for each problem. Both by the device's clock, on OpenCL the host's\n"
+    "spread     interquartile range of the samples, % of the median\n"
+    "% peak     of the measured peak: of f32 problems that of FMAs in f32, of f16 ones that of the tensor cores\n"
+    "% roof     attainable time / median; attainable: the longer of FLOPs at that peak and compulsory bytes at the bandwidth of L2, where they are\n"
+    "           warm and fit, else of the memory; bound: which of the two it is\n"
+    "latency    of one run, microseconds, from the call until the host knows that it is done\n"
+    "speed-up   over the first line of the problem in the same cache state\n"
+    "variant    the bracket: the layout in which it reads its filter, the bytes of filters and biases in it, and the time to pack them, once\n";
+
 const char *const peer_legend =
     "peers      other libraries, each in a process of its own, in turns with the kernels on the same CPUs, warm only; the bracket: their median\n"
     "           over that of Sepal's fastest kernel, then version and configuration\n";
@@ -65,10 +76,18 @@ std::string after_name(const Result &r) {
     return text;
 }
 
+// Where there is a peak that it is a share of.
+std::string percent_of(double peak, double percent) { return peak > 0 ? fmt::format("{:.1f}", percent) : "-"; }
+
 std::string line(const Result &r) {
     const std::string verdict = r.check.substr(0, r.check.find(':'));
     if (!r.timed()) return fmt::format(columns, "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", verdict, r.candidate.name);
     const bool roof = r.roofline_ms > 0;
+    if (r.on_gpu())
+        return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct), number(r.problems_per_s()),
+                           number(r.gflops() / 1e3), number(r.gbps()), percent_of(r.fma_gflops, r.pct_fma_peak()), percent_of(r.roofline_ms, r.pct_roofline()),
+                           roof ? r.bound : "-", number(1e3 * r.latency_ms), number(r.speedup), verdict,
+                           r.candidate.name + after_name(r) + (r.cache == CacheState::warm && !r.why_no_graph.empty() ? " (no graph: " + r.why_no_graph + ")" : ""));
     return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct),
                        number(r.problems_per_s()), number(r.gflops()), number(r.gbps()), fmt::format("{:.1f}", r.pct_fma_peak()),
                        roof ? fmt::format("{:.1f}", r.pct_roofline()) : "-", roof ? r.bound : "-", number(r.times_copy()),
@@ -142,7 +161,9 @@ std::string machine_table(const Machine &m, int threads) {
     return text;
 }
 
-std::string table_header() {
+std::string table_header(bool gpu) {
+    if (gpu)
+        return fmt::format(columns, "cache", "median ms", "spread", "conv/s", "TFLOP/s", "GB/s", "% peak", "% roof", "bound", "latency", "speed-up", "check", "variant");
     return fmt::format(columns, "cache", "median ms", "spread", "problems/s", "GFLOP/s", "GB/s", "% FMA", "% roof", "bound", "x copy",
                        "speed-up", "check", "variant");
 }
@@ -155,7 +176,10 @@ std::string table_block(const std::vector<Result> &results) {
                                    bytes_text(p.bytes()), number(p.intensity()));
     for (CacheState state : {CacheState::warm, CacheState::cold})
         for (const Result &r : results)
-            if (r.timed() && r.cache == state) {
+            if (r.timed() && r.cache == state && r.on_gpu()) {
+                if (r.cold_overhead_ms > 0) text += fmt::format("; an empty cold sample {} us", number(1e3 * r.cold_overhead_ms));
+                break;
+            } else if (r.timed() && r.cache == state) {
                 text += fmt::format("; plain copy {} {} ms", name(state), number(r.copy_ms));
                 if (state == CacheState::warm && r.streaming_copy_ms > 0) text += fmt::format(", streaming {} ms", number(r.streaming_copy_ms));
                 if (state == CacheState::cold) text += fmt::format("; FMA peak now {} GFLOP/s", number(r.fma_gflops));

@@ -73,7 +73,8 @@ protected:
         return s;
     }
 
-    bool for_gpu() const { return this->get_target().has_gpu_feature(); }
+    // By a hand-written schedule; an autoscheduler gets the plain stages.
+    bool for_gpu() const { return this->get_target().has_gpu_feature() && !this->using_autoscheduler(); }
 
     // `input`, whose dimension `dim` has the channels that are summed: as it is, but for a GPU's last block of fewer channels.
     Halide::Func channels_within(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int vector) const {

@@ -9,9 +9,9 @@ namespace sepal {
 namespace {
 
 // As Halide's host code calls its runtime: halide_cuda_initialize_kernels(..., code, size of the code) and
-// halide_cuda_run(state, kernel, 3 numbers of blocks, 3 of threads, ...).
+// halide_cuda_run(state, kernel, 3 numbers of blocks, 3 of threads, shared bytes, ...).
 constexpr const char *initialise_call = "halide_cuda_initialize_kernels", *run_call = "halide_cuda_run", *code_prefix = "cuda_gpu_source_kernels";
-constexpr size_t kernel_argument = 1, threads_argument = 5;
+constexpr size_t kernel_argument = 1, threads_argument = 5, shared_argument = 8;
 
 class ReplaceCode : public IRMutator {
 public:
@@ -83,6 +83,7 @@ std::vector<KernelLaunch> kernel_launches(const Module &module) {
             if (const StringImm *name = op->args[kernel_argument].as<StringImm>()) launch.kernel = name->value;
             for (size_t i = 0; i < launch.threads.size(); i++)
                 if (const auto threads = as_const_int(op->args[threads_argument + i])) launch.threads[i] = int(*threads);
+            if (const auto bytes = as_const_int(op->args[shared_argument])) launch.shared_bytes = *bytes;
             found.push_back(launch);
         }
     } launches;

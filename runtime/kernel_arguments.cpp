@@ -6,16 +6,14 @@
 
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : packed(packed_tensors(p, variant.filter_layout)) {
-    if (variant.filter_layout.kind == FilterLayout::Kind::lanes) {
-        TensorCoreArguments a = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels});
-        input = std::move(a.input), output = std::move(a.output);
-        constants = std::move(a.constants);
-        scalars = std::move(a.scalars);
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
+    if (variant.is_on_tensor_cores()) {
+        TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels});
+        input = std::move(on_lanes.input), output = std::move(on_lanes.output);
+        constant_views = std::move(on_lanes.constants), scalars = std::move(on_lanes.scalars);
         return;
     }
-    for (const PackedTensor &t : packed) constants.push_back(dense_view(element_of(t.dtype), {t.extents.begin(), t.extents.begin() + t.dimensions}));
-    const auto dense = [&](const std::vector<int64_t> &extents) { return dense_view(element_of(p.dtype), extents); };
+    const auto dense = [&](std::initializer_list<int64_t> extents) { return ArgumentView::dense(element_of(p.dtype), extents); };
     switch (p.op) {
     case Operator::conv2d:
         input = dense({p.c / p.groups, p.groups, p.w, p.h, p.n});
@@ -31,6 +29,8 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
         output = dense({p.out_channels(), p.q(), p.p(), p.n});
         break;
     }
+    for (const PackedTensor &t : constants)
+        constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));
     if (p.op != Operator::pointwise) {
         const Padding z = p.pad();
         for (int64_t v : {p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, z.top, z.left}) scalars.push_back(int32_t(v));
@@ -40,11 +40,11 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &described, Descriptor &out) const {
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
     std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
-    for (const Descriptor &d : described) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
+    for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
     for (const int32_t &s : scalars) argv[argc++] = const_cast<int32_t *>(&s);
     argv[argc++] = &out.buffer;
     return argv;

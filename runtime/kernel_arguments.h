@@ -19,21 +19,20 @@ namespace sepal {
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
 //                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
 // where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Input, filters and output are of the problem's
-// type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels. Kernels on tensor
-// cores see the same tensors in other views, and get other scalars: gpu/tensor_core_views.h.
+// type, biases f32. Kernels on tensor cores see them otherwise: gpu/tensor_core_views.h. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels.
 struct KernelArguments {
     KernelArguments(const ConvProblem &problem, const Variant &variant);
 
-    ArgumentView input, output;
-    std::vector<PackedTensor> packed;     // filters and biases, in order ...
-    std::vector<ArgumentView> constants;  // ... and how the kernel sees them
-    std::vector<int32_t> scalars;
-
     static constexpr size_t max_arguments = 24;
+
+    ArgumentView input, output;
+    std::vector<PackedTensor> constants;       // filters and biases
+    std::vector<ArgumentView> constant_views;  // of them
+    std::vector<int32_t> scalars;
 
     // The argument vector for tensors that are described so. Kernels do not write to the descriptors of constants (no bounds query is made:
     // every tensor is somewhere), so threads may share them.
-    std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &described, Descriptor &out) const;
+    std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const;
 };
 
 }  // namespace sepal

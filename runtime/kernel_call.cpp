@@ -11,23 +11,23 @@ void on_kernel_error(void *, const char *message) { record_kernel_error(message)
 
 halide_type_t halide_type(ArgumentView::Element element) {
     switch (element) {
-    case ArgumentView::Element::u32: return halide_type_of<uint32_t>();
+    case ArgumentView::Element::u32: return halide_type_t(halide_type_uint, 32);
     case ArgumentView::Element::f16: return halide_type_t(halide_type_float, 16);
     case ArgumentView::Element::f32: break;
     }
-    return halide_type_of<float>();
+    return halide_type_t(halide_type_float, 32);
 }
 
 }  // namespace
 
 void Descriptor::describe(const void *host, const ArgumentView &view) {
-    size_t i = 0;
+    int i = 0;
     for (const ViewDimension &d : view.dimensions) dims[i++] = halide_dimension_t(0, int32_t(d.extent), int32_t(d.stride));
     buffer = {};
     // halide_buffer_t has no const form; inputs are only read.
     buffer.host = static_cast<uint8_t *>(const_cast<void *>(host));
     buffer.type = halide_type(view.element);
-    buffer.dimensions = int32_t(view.dimensions.size());
+    buffer.dimensions = i;
     buffer.dim = dims;
 }
 

@@ -11,7 +11,7 @@
 
 namespace sepal {
 
-// A buffer descriptor; a dense one where extents are given, innermost first.
+// A buffer descriptor.
 struct Descriptor {
     halide_buffer_t buffer = {};
     halide_dimension_t dims[10] = {};
@@ -19,7 +19,10 @@ struct Descriptor {
     Descriptor() = default;
     Descriptor(const Descriptor &) = delete;  // `buffer` points to `dims`
     void describe(const void *host, const ArgumentView &view);
-    void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) { describe(host, dense_view(element_of(dtype), extents)); }
+    // One that is dense; extents innermost first.
+    void describe(const void *host, DType dtype, std::initializer_list<int64_t> extents) {
+        describe(host, ArgumentView::dense(element_of(dtype), extents));
+    }
 };
 
 // Halide's runtime ends the program at an error unless this was called: then the error can be read by take_kernel_error().

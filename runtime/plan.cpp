@@ -20,7 +20,8 @@ struct Plan::Contents {
 
     Contents(const ConvProblem &p, const Variant &v, std::shared_ptr<const PackedWeights> w)
         : problem(p), variant(&v), weights(std::move(w)), arguments(p, v) {
-        for (size_t i = 0; i < arguments.packed.size(); i++) constants.emplace_back().describe(weights->at(arguments.packed[i]), arguments.constants[i]);
+        for (size_t i = 0; i < arguments.constants.size(); i++)
+            constants.emplace_back().describe(weights->at(arguments.constants[i]), arguments.constant_views[i]);
     }
 };
 

@@ -57,6 +57,7 @@ struct Variant {
     std::array<Condition, field_count> when = {};
     int when_count = 0;
     FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
+    int64_t block_pixels = 0;  // of a kernel on tensor cores: TensorCoreBlock::pixels
     KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
     // there; 0: those of an element.
@@ -64,12 +65,12 @@ struct Variant {
     KernelFunction kernel = nullptr;  // null when it could not be built; `error` then says why
     const char *error = "";
     int64_t code_bytes = 0;  // machine code and constants in the object file
-    int block_pixels = 0;    // of a kernel on tensor cores, which reads a filter by lanes: the pixels that a block of threads computes
 
     // The largest difference from the exact result that is to be expected on the problem, as a share of the largest output (before the
     // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error(). 0 for the direct algorithm.
     double rel_error(const ConvProblem &problem) const;
     bool is_winograd() const { return filter_layout.kind == FilterLayout::Kind::winograd; }
+    bool is_on_tensor_cores() const { return filter_layout.kind == FilterLayout::Kind::lanes; }
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }

@@ -333,7 +333,7 @@ TEST_CASE("report: JSON fields", "[bench]") {
     CHECK(to_json(no_roof)["bound"].is_null());
     CHECK(to_json(no_roof)["pct_roofline"].is_null());
 
-    const ordered_json whole = report_json(example_machine(), {example_result(v, CacheState::warm), skipped}, {"sepal bench", "2026-01-01", "t", "d"});
+    const ordered_json whole = report_json(to_json(example_machine()), {example_result(v, CacheState::warm), skipped}, {"sepal bench", "2026-01-01", "t", "d"});
     CHECK(whole["machine"]["cpu"] == "Example CPU");
     CHECK(whole["results"].size() == 2);
     CHECK(whole["conventions"]["flops"] == flop_convention);

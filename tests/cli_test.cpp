@@ -131,12 +131,85 @@ TEST_CASE("check passes and says what it compared; a lesser ISA makes the others
     const Ran masked = run("check --variants 'pointwise*' --name 'edge.pointwise.1?'", "SEPAL_MAX_ISA=x64");
     CHECK(masked.code == 0);
     for (const Variant &v : Registry::builtin())
-        if (v.op == Operator::pointwise && v.isa != Isa::x64 && v.kernel)
+        if (v.op == Operator::pointwise && v.isa != Isa::x64 && !is_gpu(v.isa) && v.kernel)
             CHECK(masked.out.find(fmt::format("skip  {}: needs {}, this CPU runs up to x64", v.name, name(v.isa))) != std::string::npos);
     check_bad_input(run("check", "SEPAL_MAX_ISA=mmx"), {"SEPAL_MAX_ISA", "mmx", "x64, avx2, avx512"});
     check_bad_input(run("check --variants 'nonesuch*'"), {"--variants", "nonesuch*"});
     check_bad_input(run("check --name 'nonesuch*'"), {"--name", "nonesuch*"});
     check_bad_input(run("check --suite nonesuch"), {"nonesuch"});
+}
+
+TEST_CASE("a device that is not there, or does not run what was asked for, is refused", "[cli]") {
+    for (const char *device : {"gpu", "cuda:x", "opencl:-1", "cpu:0"}) check_bad_input(run(fmt::format("list --device {}", device)), {"--device", device, "opencl:INDEX"});
+    const Files files(problem(Operator::conv2d));
+    const std::string commands[] = {"list", "check", files.command(), "bench --problems " + files.problems};
+    for (const std::string &command : commands) {
+        check_bad_input(run(command + " --device opencl", "OCL_ICD_VENDORS=/nonexistent"), {"--device opencl: ", "OpenCL"});
+        check_bad_input(run(command + " --device opencl:99"), {"--device opencl:99: ", "OpenCL"});
+        // One that cannot be there, for no library has that name; else there may be an NVIDIA driver.
+        check_bad_input(run(command + " --device cuda:99"), {"--device cuda:99: "});
+    }
+    CHECK(!std::filesystem::exists(files.folder.path("y.npy")));
+    check_bad_input(run("bench --suite microbenchmark --device cuda:emulated"), {"cuda:emulated", "check"});
+    check_bad_input(run("check --device cuda:emulated --variants 'conv2d*reference'"), {"conv2d*reference", "cpu", "cuda"});
+    check_bad_input(run(files.command() + " --device cuda:emulated --variant " + reference_of(Operator::conv2d)), {reference_of(Operator::conv2d), "cpu", "cuda"});
+    check_bad_input(run(files.command() + " --device cuda:emulated --tuning x.jsonl"), {"--tuning", "cuda:emulated"});
+    for (const Variant &v : Registry::builtin()) {
+        if (!is_gpu(v.isa) || v.op != Operator::conv2d || *v.suite) continue;
+        const std::string its(name(backend(v.isa)));
+        check_bad_input(run(fmt::format("check --variants {}", v.name)), {v.name, its, "cpu"});
+        check_bad_input(run(fmt::format("bench --suite microbenchmark --variants {}", v.name)), {v.name, its, "cpu"});
+    }
+}
+
+TEST_CASE("check, run and bench on an OpenCL device", "[cli]") {
+    if (const Ran listed = run("list --device opencl"); listed.code == 2) {
+        fmt::print("[SKIP] the command on OpenCL: {}", listed.err);
+        return;
+    }
+    const Ran checked = run("check --device opencl --variants 'pointwise_f32_nhwc_opencl_hand*' --name 'edge.pointwise.1?'");
+    INFO(checked.err);
+    CHECK(checked.code == 0);
+    CHECK(checked.out.find("pass  pointwise_f32_nhwc_opencl_hand") != std::string::npos);
+    CHECK(checked.out.find(" outputs compared, on OpenCL device 0 (") != std::string::npos);
+
+    const Files files(problem(Operator::depsep));
+    for (const char *variant : {"", " --variant depsep_f32_nhwc_opencl_hand_tk1_cv1"}) {
+        const Ran ran = run(files.command() + " --device opencl" + variant);
+        INFO(ran.err);
+        REQUIRE(ran.code == 0);
+        CHECK(ran.out.find("by depsep_f32_nhwc_opencl_hand") != std::string::npos);
+        CHECK(check_output(files.tensors, files.output().data()).message == "");
+        std::filesystem::remove(files.folder.path("y.npy"));
+    }
+
+    const auto at = [&](const char *file) { return files.folder.path(file); };
+    const Ran bench = run(fmt::format("bench --device opencl --problems {} --seconds 0.1 --json {} --csv {} --html {}", files.problems, at("r.json"), at("r.csv"), at("r.html")));
+    INFO(bench.err);
+    REQUIRE(bench.code == 0);
+    CHECK(bench.out.find("No peaks, ") != std::string::npos);
+    CHECK(bench.out.find("TFLOP/s") != std::string::npos);
+    const nlohmann::json report = nlohmann::json::parse(bytes_of(at("r.json")));
+    CHECK(report.at("machine").at("gpu").at("device") == "opencl");
+    CHECK(report.at("machine").at("gpu").at("peaks").is_null());
+    std::set<std::string> names;
+    for (const auto &row : report.at("results")) {
+        names.insert(row.at("variant").get<std::string>());
+        CHECK(row.at("check") == "passed");
+        CHECK(row.at("device") == "opencl");
+        CHECK(row.at("median_ms") > 0);
+        CHECK(row.at("latency_ms") > 0);
+        CHECK(row.at("pct_fma_peak").is_null());
+        CHECK(row.at("pct_roofline").is_null());
+        CHECK(row.at("in_graph") == (row.at("cache") == "warm" ? nlohmann::json(false) : nlohmann::json()));
+        CHECK(row.at("reproduce").get<std::string>().find(" --device opencl ") != std::string::npos);
+    }
+    CHECK(names.size() == 3);  // the one compiled in process, one for any shape, and the unfused pair
+    CHECK(names.count("unfused") == 1);
+    CHECK(bytes_of(at("r.csv")).find(",device,") != std::string::npos);
+    CHECK(bytes_of(at("r.html")).find("--device opencl") != std::string::npos);
+    check_bad_input(run(fmt::format("bench --device opencl --problems {} --peers all", files.problems)), {"--peers", "opencl"});
+    check_bad_input(run(fmt::format("bench --device opencl --problems {} --machine m.json", files.problems)), {"--machine", "opencl"});
 }
 
 TEST_CASE("the command in a failure's message runs", "[cli]") {

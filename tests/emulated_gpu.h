@@ -70,8 +70,8 @@ public:
     template<typename... Arguments>
     int launch(void *function, Shape s, Arguments... arguments) {
         std::array<void *, sizeof...(Arguments) + 1> pointers{&arguments..., nullptr};
-        return cuda("cuLaunchKernel", function, s.blocks, 1u, 1u, s.threads, 1u, 1u, s.shared_bytes, static_cast<void *>(nullptr), pointers.data(),
-                    static_cast<void **>(nullptr));
+        return cuda("cuLaunchKernel", function, s.blocks, 1u, 1u, s.threads, 1u, 1u, s.shared_bytes, static_cast<void *>(nullptr),
+                    pointers.data(), static_cast<void **>(nullptr));
     }
 
 private:
@@ -84,9 +84,10 @@ private:
     void *context_ = nullptr;
 };
 
-// PTX of a kernel "k" with so many pointers p0, p1, ... as parameters. Its body finds them as %pointer0, ..., the thread's number as %t, and
-// registers %p (predicates), %h (16 bits), %r, %d (64 bits), 63 of each.
-inline std::string ptx_kernel(int pointers, const std::string &body, const std::string &directives = "", const std::string &variables = "") {
+// PTX of a kernel "k" with so many pointers p0, p1, ... as parameters. Its body finds them as %pointer0, ..., the thread's number as %t,
+// and registers %p (predicates), %h (16 bits), %r, %d (64 bits), 63 of each.
+inline std::string ptx_kernel(int pointers, const std::string &body, const std::string &directives = "",
+                              const std::string &variables = "") {
     std::string text = ".version 7.8\n.target sm_80\n.address_size 64\n" + variables + "\n.visible .entry k(";
     std::string loads;
     for (int p = 0; p < pointers; ++p) {
@@ -94,7 +95,8 @@ inline std::string ptx_kernel(int pointers, const std::string &body, const std::
         text += (p ? ", " : "") + std::string(".param .u64 .ptr .align 1 p") + n;
         loads += "ld.param.b64 %pointer" + n + ", [p" + n + "];\n";
     }
-    return text + ")\n" + directives + "\n{\n.reg .pred %p<64>;\n.reg .b16 %h<64>;\n.reg .b32 %r<64>;\n.reg .b64 %d<64>;\n.reg .b64 %pointer<8>;\n.reg .b32 %t;\n" +
+    return text + ")\n" + directives +
+           "\n{\n.reg .pred %p<64>;\n.reg .b16 %h<64>;\n.reg .b32 %r<64>;\n.reg .b64 %d<64>;\n.reg .b64 %pointer<8>;\n.reg .b32 %t;\n" +
            loads + "mov.u32 %t, %tid.x;\n" + body + "\nret;\n}\n";
 }
 

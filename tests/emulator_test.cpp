@@ -32,7 +32,9 @@ KernelCounts only_launch() {
 }
 
 // %d10 + n: the address of the thread's element of so many bytes in %pointer<n>.
-std::string element(int pointer, int bytes) { return fmt::format("mul.wide.u32 %d20, %t, {}; add.s64 %d1{}, %pointer{}, %d20;\n", bytes, pointer, pointer); }
+std::string element(int pointer, int bytes) {
+    return fmt::format("mul.wide.u32 %d20, %t, {}; add.s64 %d1{}, %pointer{}, %d20;\n", bytes, pointer, pointer);
+}
 
 // A kernel that is to fail, and how.
 struct Wrong {
@@ -100,14 +102,22 @@ TEST_CASE("loads and stores of all widths and spaces move the bytes", "[emulator
         {"ld.volatile.global.b32 %r1, [%d10+8]; st.global.b32 [%d11+4], %r1; ld.global.b32 %r1, [%d10]; st.global.b32 [%d11], %r1;", -8},
         {"ld.b64 %d1, [%d10]; st.b64 [%d11], %d1;", 8},
         {"cvta.global.u64 %d1, %d10; cvta.to.global.u64 %d1, %d1; ld.global.b64 %d2, [%d1]; st.global.b64 [%d11], %d2;", 8},
-        {"mov.b32 %r1, room; shl.b32 %r2, %t, 4; add.s32 %r1, %r1, %r2; ld.global.v4.b32 {%r3, %r4, %r5, %r6}, [%d10]; st.shared.v4.b32 [%r1], {%r3, %r4, %r5, %r6};"
-         "ld.shared.v2.b64 {%d1, %d2}, [%r1]; st.global.v2.b64 [%d11], {%d1, %d2};", 16},
-        {"mov.b64 %d1, room; mul.wide.u32 %d2, %t, 16; add.s64 %d1, %d1, %d2; cvta.shared.u64 %d3, %d1; ld.global.b64 %d4, [%d10]; st.b64 [%d3], %d4;"
-         "ld.shared.b64 %d5, [%d1]; st.global.b64 [%d11], %d5;", 8},
-        {".local .align 16 .b8 depot[16]; mov.b64 %d1, depot; cvta.local.u64 %d2, %d1; ld.global.b64 %d4, [%d10]; st.local.b64 [%d1+8], %d4; ld.b64 %d5, [%d2+8];"
-         "st.global.b64 [%d11], %d5;", 8},
-        {"mul.wide.u32 %d1, %t, 4; mov.b64 %d2, table; add.s64 %d1, %d1, %d2; ld.const.b32 %r1, [%d1]; ld.global.b32 %r2, [%d10]; add.s32 %r1, %r1, %r2; "
-         "ld.const.b32 %r2, [table+4]; sub.s32 %r1, %r1, %r2; mul.lo.s32 %r3, %t, 0; add.s32 %r1, %r1, %r3; st.global.b32 [%d11], %r1;", 0},
+        {"mov.b32 %r1, room; shl.b32 %r2, %t, 4; add.s32 %r1, %r1, %r2; ld.global.v4.b32 {%r3, %r4, %r5, %r6}, [%d10]; st.shared.v4.b32 "
+         "[%r1], {%r3, %r4, %r5, %r6};"
+         "ld.shared.v2.b64 {%d1, %d2}, [%r1]; st.global.v2.b64 [%d11], {%d1, %d2};",
+         16},
+        {"mov.b64 %d1, room; mul.wide.u32 %d2, %t, 16; add.s64 %d1, %d1, %d2; cvta.shared.u64 %d3, %d1; ld.global.b64 %d4, [%d10]; st.b64 "
+         "[%d3], %d4;"
+         "ld.shared.b64 %d5, [%d1]; st.global.b64 [%d11], %d5;",
+         8},
+        {".local .align 16 .b8 depot[16]; mov.b64 %d1, depot; cvta.local.u64 %d2, %d1; ld.global.b64 %d4, [%d10]; st.local.b64 [%d1+8], "
+         "%d4; ld.b64 %d5, [%d2+8];"
+         "st.global.b64 [%d11], %d5;",
+         8},
+        {"mul.wide.u32 %d1, %t, 4; mov.b64 %d2, table; add.s64 %d1, %d1, %d2; ld.const.b32 %r1, [%d1]; ld.global.b32 %r2, [%d10]; add.s32 "
+         "%r1, %r1, %r2; "
+         "ld.const.b32 %r2, [table+4]; sub.s32 %r1, %r1, %r2; mul.lo.s32 %r3, %t, 0; add.s32 %r1, %r1, %r3; st.global.b32 [%d11], %r1;",
+         0},
     };
     for (const auto &[copy, width] : copies) {
         INFO(copy);
@@ -115,7 +125,8 @@ TEST_CASE("loads and stores of all widths and spaces move the bytes", "[emulator
         cuda("cuMemsetD8_v2", out, static_cast<unsigned char>(0), bytes.size());
         std::string table = ".const .align 4 .b32 table[32] = {";
         for (int i = 0; i < 32; ++i) table += fmt::format("{}{}", i ? ", " : "", 100 + i);
-        void *function = gpu.function(gpu.load(ptx_kernel(2, element(0, 16) + element(1, 16) + copy, "", ".shared .align 16 .b8 room[512];\n" + table + "};")), "k");
+        void *function = gpu.function(
+            gpu.load(ptx_kernel(2, element(0, 16) + element(1, 16) + copy, "", ".shared .align 16 .b8 room[512];\n" + table + "};")), "k");
         const int result = gpu.launch(function, {}, in, out);
         for (const std::string &fault : take_emulator_faults()) UNSCOPED_INFO(fault);
         REQUIRE(result == 0);
@@ -138,28 +149,36 @@ TEST_CASE("loads and stores of all widths and spaces move the bytes", "[emulator
 TEST_CASE("narrow loads fill wider registers with zeros or the sign", "[emulator]") {
     EmulatedGpu gpu;
     const DeviceAddress in = gpu.upload(std::vector<uint16_t>{0xfedc, 0x0123}), out = gpu.allocate(40);
-    void *function = gpu.function(gpu.load(ptx_kernel(2, "ld.global.s8 %r1, [%pointer0]; st.global.b32 [%pointer1], %r1; ld.global.u8 %r1, [%pointer0]; st.global.b32 [%pointer1+4], %r1;"
-                                                         "ld.global.s16 %d1, [%pointer0]; st.global.b64 [%pointer1+8], %d1; ld.global.u16 %d1, [%pointer0]; st.global.b64 [%pointer1+16], %d1;"
-                                                         "ld.global.b16 %r1, [%pointer0+2]; st.global.b32 [%pointer1+24], %r1; ld.global.b32 %d1, [%pointer0]; st.global.b64 [%pointer1+32], %d1;")), "k");
+    void *function = gpu.function(gpu.load(ptx_kernel(2, "ld.global.s8 %r1, [%pointer0]; st.global.b32 [%pointer1], %r1; ld.global.u8 %r1, "
+                                                         "[%pointer0]; st.global.b32 [%pointer1+4], %r1;"
+                                                         "ld.global.s16 %d1, [%pointer0]; st.global.b64 [%pointer1+8], %d1; ld.global.u16 "
+                                                         "%d1, [%pointer0]; st.global.b64 [%pointer1+16], %d1;"
+                                                         "ld.global.b16 %r1, [%pointer0+2]; st.global.b32 [%pointer1+24], %r1; "
+                                                         "ld.global.b32 %d1, [%pointer0]; st.global.b64 [%pointer1+32], %d1;")),
+                                  "k");
     REQUIRE(gpu.launch(function, {1, 1, 0}, in, out) == 0);
     const std::vector<uint32_t> got = gpu.download<uint32_t>(out, 10);
-    CHECK(std::vector<uint32_t>(got.begin(), got.begin() + 7) == std::vector<uint32_t>{0xffffffdc, 0xdc, 0xfffffedc, 0xffffffff, 0xfedc, 0, 0x123});
+    CHECK(std::vector<uint32_t>(got.begin(), got.begin() + 7) ==
+          std::vector<uint32_t>{0xffffffdc, 0xdc, 0xfffffedc, 0xffffffff, 0xfedc, 0, 0x123});
     CHECK(got[8] == 0x0123fedc);
     CHECK(got[9] == 0);
 }
 
 TEST_CASE("threads know where they are", "[emulator]") {
     EmulatedGpu gpu;
-    const std::string ptx = ptx_kernel(1, "mov.u32 %r1, %tid.x; mov.u32 %r2, %tid.y; mov.u32 %r3, %tid.z; mov.u32 %r4, %ctaid.x; mov.u32 %r5, %ctaid.y; mov.u32 %r6, %ntid.x; mov.u32 %r7, %ntid.y;"
-                                          "mov.u32 %r8, %ntid.z; mov.u32 %r9, %nctaid.x; mov.u32 %r20, %laneid; mov.u32 %r21, %warpid;\n"
-                                          "mad.lo.s32 %r10, %r3, %r7, %r2; mad.lo.s32 %r10, %r10, %r6, %r1;"  // in the block
-                                          "mad.lo.s32 %r11, %r5, %r9, %r4; mul.lo.s32 %r12, %r6, %r7; mul.lo.s32 %r12, %r12, %r8; mad.lo.s32 %r11, %r11, %r12, %r10;"
-                                          "mul.wide.u32 %d1, %r11, 4; add.s64 %d1, %d1, %pointer0; shl.b32 %r21, %r21, 8; add.s32 %r20, %r20, %r21; st.global.b32 [%d1], %r20;");
+    const std::string ptx = ptx_kernel(
+        1, "mov.u32 %r1, %tid.x; mov.u32 %r2, %tid.y; mov.u32 %r3, %tid.z; mov.u32 %r4, %ctaid.x; mov.u32 %r5, %ctaid.y; mov.u32 %r6, "
+           "%ntid.x; mov.u32 %r7, %ntid.y;"
+           "mov.u32 %r8, %ntid.z; mov.u32 %r9, %nctaid.x; mov.u32 %r20, %laneid; mov.u32 %r21, %warpid;\n"
+           "mad.lo.s32 %r10, %r3, %r7, %r2; mad.lo.s32 %r10, %r10, %r6, %r1;"  // in the block
+           "mad.lo.s32 %r11, %r5, %r9, %r4; mul.lo.s32 %r12, %r6, %r7; mul.lo.s32 %r12, %r12, %r8; mad.lo.s32 %r11, %r11, %r12, %r10;"
+           "mul.wide.u32 %d1, %r11, 4; add.s64 %d1, %d1, %pointer0; shl.b32 %r21, %r21, 8; add.s32 %r20, %r20, %r21; st.global.b32 [%d1], "
+           "%r20;");
     const DeviceAddress out = gpu.allocate(2 * 3 * 5 * 4 * 3 * 4);
     DeviceAddress parameter = out;
     void *parameters[] = {&parameter};
-    REQUIRE(cuda("cuLaunchKernel", gpu.function(gpu.load(ptx), "k"), 2u, 3u, 1u, 5u, 4u, 3u, 0u, static_cast<void *>(nullptr), static_cast<void **>(parameters),
-                 static_cast<void **>(nullptr)) == 0);
+    REQUIRE(cuda("cuLaunchKernel", gpu.function(gpu.load(ptx), "k"), 2u, 3u, 1u, 5u, 4u, 3u, 0u, static_cast<void *>(nullptr),
+                 static_cast<void **>(parameters), static_cast<void **>(nullptr)) == 0);
     const std::vector<uint32_t> got = gpu.download<uint32_t>(out, 360);
     for (uint32_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == (i % 60 % 32) + (i % 60 / 32 << 8));
     const KernelCounts counts = only_launch();
@@ -171,9 +190,11 @@ TEST_CASE("lanes that part meet again, and loops of different lengths end", "[em
     EmulatedGpu gpu;
     // Sum of 0..t by a loop; then odd threads triple it, by way of a block that stands behind the end of the kernel.
     const DeviceAddress out = gpu.allocate(64 * 4);
-    const std::string body = "mov.b32 %r1, 0; mov.b32 %r2, 0;\n$loop: add.s32 %r2, %r2, %r1; add.s32 %r1, %r1, 1; setp.le.u32 %p1, %r1, %t; @%p1 bra $loop;\n"
-                             "and.b32 %r3, %t, 1; setp.ne.s32 %p2, %r3, 0; @%p2 bra $odd;\n$join:\n"
-                             "shfl.sync.bfly.b32 %r5, %r2, 0, 31, -1; bar.sync 0;\n" + element(0, 4) + "st.global.b32 [%d10], %r5; ret;\n$odd: mul.lo.s32 %r2, %r2, 3; bra.uni $join;";
+    const std::string body =
+        "mov.b32 %r1, 0; mov.b32 %r2, 0;\n$loop: add.s32 %r2, %r2, %r1; add.s32 %r1, %r1, 1; setp.le.u32 %p1, %r1, %t; @%p1 bra $loop;\n"
+        "and.b32 %r3, %t, 1; setp.ne.s32 %p2, %r3, 0; @%p2 bra $odd;\n$join:\n"
+        "shfl.sync.bfly.b32 %r5, %r2, 0, 31, -1; bar.sync 0;\n" +
+        element(0, 4) + "st.global.b32 [%d10], %r5; ret;\n$odd: mul.lo.s32 %r2, %r2, 3; bra.uni $join;";
     REQUIRE(gpu.launch(gpu.function(gpu.load(ptx_kernel(1, body)), "k"), {1, 64, 0}, out) == 0);
     const std::vector<uint32_t> got = gpu.download<uint32_t>(out, 64);
     for (uint32_t t = 0; t < 64; ++t) REQUIRE(got[t] == t * (t + 1) / 2 * (t % 2 ? 3 : 1));
@@ -187,7 +208,9 @@ TEST_CASE("shuffles and votes", "[emulator]") {
     const auto run = [&](const std::string &body) {
         INFO(body);
         const DeviceAddress out = gpu.allocate(32 * 4);
-        const int result = gpu.launch(gpu.function(gpu.load(ptx_kernel(1, "mul.lo.s32 %r1, %t, 10;" + body + element(0, 4) + "st.global.b32 [%d10], %r2;")), "k"), {}, out);
+        const int result = gpu.launch(
+            gpu.function(gpu.load(ptx_kernel(1, "mul.lo.s32 %r1, %t, 10;" + body + element(0, 4) + "st.global.b32 [%d10], %r2;")), "k"), {},
+            out);
         for (const std::string &fault : take_emulator_faults()) UNSCOPED_INFO(fault);
         REQUIRE(result == 0);
         return gpu.download<uint32_t>(out, 32);
@@ -212,9 +235,11 @@ TEST_CASE("atomics add up over threads and blocks, in global and shared memory",
     EmulatedGpu gpu;
     const DeviceAddress out = gpu.upload(std::vector<uint32_t>{0, 0, 0xffffffff, 0, 0, 0, 0, 0, 7, 0});
     const std::string body =
-        "red.global.add.u32 [%pointer0], %t; atom.global.max.u32 %r1, [%pointer0+4], %t; red.global.min.u32 [%pointer0+8], %t; red.global.add.f32 [%pointer0+12], 0f3F000000;"
+        "red.global.add.u32 [%pointer0], %t; atom.global.max.u32 %r1, [%pointer0+4], %t; red.global.min.u32 [%pointer0+8], %t; "
+        "red.global.add.f32 [%pointer0+12], 0f3F000000;"
         "red.global.or.b32 [%pointer0+16], %t; atom.global.add.u64 %d1, [%pointer0+24], 1; atom.global.cas.b32 %r2, [%pointer0+32], 7, 9;"
-        "mov.b32 %r3, sum; setp.eq.s32 %p1, %t, 0; @%p1 st.shared.b32 [%r3], 0; bar.sync 0; atom.shared.add.u32 %r4, [%r3], %t; bar.sync 0; ld.shared.b32 %r5, [%r3]; "
+        "mov.b32 %r3, sum; setp.eq.s32 %p1, %t, 0; @%p1 st.shared.b32 [%r3], 0; bar.sync 0; atom.shared.add.u32 %r4, [%r3], %t; bar.sync "
+        "0; ld.shared.b32 %r5, [%r3]; "
         "@%p1 red.global.add.u32 [%pointer0+36], %r5;";
     const int result = gpu.launch(gpu.function(gpu.load(ptx_kernel(1, body, "", ".shared .align 4 .b32 sum;")), "k"), {3, 64, 0}, out);
     for (const std::string &fault : take_emulator_faults()) UNSCOPED_INFO(fault);
@@ -268,7 +293,8 @@ void check_product(const Product &p) {
     std::vector<uint32_t> fa, fb, fc;
     for (int l = 0; l < 32; ++l) {
         const auto words = [&](int count) { return static_cast<size_t>(l * count); };
-        fa.resize(words(words_a) + static_cast<size_t>(words_a)), fb.resize(words(words_b) + static_cast<size_t>(words_b)), fc.resize(words(words_c) + static_cast<size_t>(words_c));
+        fa.resize(words(words_a) + static_cast<size_t>(words_a)), fb.resize(words(words_b) + static_cast<size_t>(words_b)),
+            fc.resize(words(words_c) + static_cast<size_t>(words_c));
         for (int i = 0; i < words_a * 4 / p.bytes; ++i) {
             const Place at = place_a(l, i, p.bytes);
             put(fa, words(words_a), i, p.bytes, a[static_cast<size_t>(at.row * p.depth + at.column)]);
@@ -294,8 +320,9 @@ void check_product(const Product &p) {
         for (int i = 0; i < count; ++i) text += fmt::format("ld.global.b32 %r{}, [%d1{}+{}];\n", first + i, pointer, 4 * i);
         return text;
     };
-    std::string body = load(0, 1, words_a) + load(1, 11, words_b) + load(2, 21, words_c) + p.instruction + " " + registers(31, words_c) + ", " + registers(1, words_a) + ", " +
-                       registers(11, words_b) + ", " + registers(21, words_c) + ";\n" + element(3, 4 * words_c);
+    std::string body = load(0, 1, words_a) + load(1, 11, words_b) + load(2, 21, words_c) + p.instruction + " " + registers(31, words_c) +
+                       ", " + registers(1, words_a) + ", " + registers(11, words_b) + ", " + registers(21, words_c) + ";\n" +
+                       element(3, 4 * words_c);
     for (int i = 0; i < words_c; ++i) body += fmt::format("st.global.b32 [%d13+{}], %r{};\n", 4 * i, 31 + i);
     const int result = gpu.launch(gpu.function(gpu.load(ptx_kernel(4, body)), "k"), {}, da, db, dc, dd);
     const std::vector<uint32_t> got = gpu.download<uint32_t>(dd, fc.size());
@@ -305,9 +332,12 @@ void check_product(const Product &p) {
         for (int i = 0; i < 4; ++i) {
             const Place at = place_c(l, i);
             int sum = c[static_cast<size_t>(at.row * 8 + at.column)];
-            for (int k = 0; k < p.depth; ++k) sum += a[static_cast<size_t>(at.row * p.depth + k)] * b[static_cast<size_t>(k * 8 + at.column)];
+            for (int k = 0; k < p.depth; ++k)
+                sum += a[static_cast<size_t>(at.row * p.depth + k)] * b[static_cast<size_t>(k * 8 + at.column)];
             const uint32_t word = got[static_cast<size_t>(l * words_c + (p.half_sums ? i / 2 : i))];
-            const double d = p.half_sums ? ptx::float_of_half(static_cast<uint16_t>(word >> i % 2 * 16)) : p.bytes == 1 ? static_cast<int32_t>(word) : ptx::bits_as<float>(word);
+            const double d = p.half_sums    ? ptx::float_of_half(static_cast<uint16_t>(word >> i % 2 * 16))
+                             : p.bytes == 1 ? static_cast<int32_t>(word)
+                                            : ptx::bits_as<float>(word);
             REQUIRE(d == sum);
         }
     CHECK(counts.of(InstructionClass::mma) == 1);
@@ -327,14 +357,16 @@ TEST_CASE("mma.sync multiplies matrices whose elements lie in lanes as the PTX I
 }
 
 TEST_CASE("the fragments that the test of mma.sync builds are those of the PTX ISA", "[emulator]") {
-    // A of m16n8k16, f16: ai is in row groupID for i in 0, 1, 4, 5, else groupID + 8; in column 2 * threadID_in_group + (i & 1), + 8 for i >= 4.
+    // A of m16n8k16, f16: ai is in row groupID for i in 0, 1, 4, 5, else groupID + 8; in column 2 * threadID_in_group + (i & 1), + 8 for i
+    // >= 4.
     for (int lane = 0; lane < 32; ++lane)
         for (int i = 0; i < 8; ++i) {
             const Place at = place_a(lane, i, 2);
             CHECK(at.row == lane / 4 + (i < 2 || (i >= 4 && i < 6) ? 0 : 8));
             CHECK(at.column == lane % 4 * 2 + (i & 1) + (i >= 4 ? 8 : 0));
         }
-    // B of it: bi is in row 2 * threadID_in_group + (i & 1), + 8 for i >= 2; in column groupID. A of m16n8k32, s8: 4 * threadID_in_group + (i & 3), + 16 for i >= 8.
+    // B of it: bi is in row 2 * threadID_in_group + (i & 1), + 8 for i >= 2; in column groupID. A of m16n8k32, s8: 4 * threadID_in_group +
+    // (i & 3), + 16 for i >= 8.
     for (int lane = 0; lane < 32; ++lane) {
         for (int i = 0; i < 4; ++i) CHECK(place_b(lane, i, 2).row == lane % 4 * 2 + (i & 1) + (i >= 2 ? 8 : 0));
         for (int i = 0; i < 16; ++i) {
@@ -355,11 +387,15 @@ TEST_CASE("ldmatrix brings rows of shared memory into fragments", "[emulator]") 
             // Each lane puts its row of 16 bytes into shared memory, with 16 bytes between rows; the matrices are those rows.
             std::string to = "{%r10";
             for (int m = 1; m < count; ++m) to += fmt::format(", %r1{}", m);
-            std::string body = element(0, 16) + "ld.global.v4.b32 {%r1, %r2, %r3, %r4}, [%d10]; mov.b32 %r5, dynamic; shl.b32 %r6, %t, 5; add.s32 %r5, %r5, %r6;"
-                               "st.shared.v4.b32 [%r5], {%r1, %r2, %r3, %r4}; bar.sync 0;" +
-                               fmt::format("ldmatrix.sync.aligned.m8n8.x{}{}.shared.b16 {}}}, [%r5];\n", count, transposed ? ".trans" : "", to) + element(1, 16);
+            std::string body =
+                element(0, 16) +
+                "ld.global.v4.b32 {%r1, %r2, %r3, %r4}, [%d10]; mov.b32 %r5, dynamic; shl.b32 %r6, %t, 5; add.s32 %r5, %r5, %r6;"
+                "st.shared.v4.b32 [%r5], {%r1, %r2, %r3, %r4}; bar.sync 0;" +
+                fmt::format("ldmatrix.sync.aligned.m8n8.x{}{}.shared.b16 {}}}, [%r5];\n", count, transposed ? ".trans" : "", to) +
+                element(1, 16);
             for (int m = 0; m < count; ++m) body += fmt::format("st.global.b32 [%d11+{}], %r1{};\n", 4 * m, m);
-            const int result = gpu.launch(gpu.function(gpu.load(ptx_kernel(2, body, "", ".extern .shared .align 16 .b8 dynamic[];")), "k"), {1, 32, 1024}, in, out);
+            const int result = gpu.launch(gpu.function(gpu.load(ptx_kernel(2, body, "", ".extern .shared .align 16 .b8 dynamic[];")), "k"),
+                                          {1, 32, 1024}, in, out);
             const std::vector<uint16_t> got = gpu.download<uint16_t>(out, 32 * 8);
             const KernelCounts counts = only_launch();
             REQUIRE(result == 0);
@@ -370,20 +406,24 @@ TEST_CASE("ldmatrix brings rows of shared memory into fragments", "[emulator]") 
                         REQUIRE(got[static_cast<size_t>(l * 8 + m * 2 + e)] == matrices[static_cast<size_t>(m * 64 + row * 8 + column)]);
                     }
             CHECK(counts.shared_loads.least_wavefronts == static_cast<uint64_t>(count));
-            CHECK(counts.shared_loads.wavefronts == static_cast<uint64_t>(2 * count));  // rows of 32 bytes: every second falls on the same banks
+            CHECK(counts.shared_loads.wavefronts ==
+                  static_cast<uint64_t>(2 * count));  // rows of 32 bytes: every second falls on the same banks
         }
 }
 
 TEST_CASE("cp.async copies, and nobody touches the bytes before they have been waited for", "[emulator]") {
     const auto body = [](const std::string &wait) {
-        return element(0, 16) + "mov.b32 %r5, dynamic; shl.b32 %r6, %t, 4; add.s32 %r5, %r5, %r6; setp.ge.u32 %p1, %t, 8; selp.b32 %r7, 0, 16, %p1;"
-               "cp.async.cg.shared.global [%r5], [%d10], 16, %r7; cp.async.commit_group; cp.async.ca.shared.global [%r5+1024], [%d10], 16; cp.async.commit_group;" + wait +
-               "ld.shared.b32 %r1, [%r5];" + element(1, 4) + "st.global.b32 [%d11], %r1;";
+        return element(0, 16) +
+               "mov.b32 %r5, dynamic; shl.b32 %r6, %t, 4; add.s32 %r5, %r5, %r6; setp.ge.u32 %p1, %t, 8; selp.b32 %r7, 0, 16, %p1;"
+               "cp.async.cg.shared.global [%r5], [%d10], 16, %r7; cp.async.commit_group; cp.async.ca.shared.global [%r5+1024], [%d10], 16; "
+               "cp.async.commit_group;" +
+               wait + "ld.shared.b32 %r1, [%r5];" + element(1, 4) + "st.global.b32 [%d11], %r1;";
     };
     EmulatedGpu gpu;
     const DeviceAddress in = gpu.upload(numbers(64 * 4, 5)), out = gpu.allocate(64 * 4);
     const auto launch = [&](const std::string &wait) {
-        return gpu.launch(gpu.function(gpu.load(ptx_kernel(2, body(wait), "", ".extern .shared .align 16 .b8 dynamic[];")), "k"), {1, 64, 2048}, in, out);
+        return gpu.launch(gpu.function(gpu.load(ptx_kernel(2, body(wait), "", ".extern .shared .align 16 .b8 dynamic[];")), "k"),
+                          {1, 64, 2048}, in, out);
     };
     for (const char *wait : {"cp.async.wait_group 1;", "cp.async.wait_group 0;", "cp.async.wait_all;"}) {
         REQUIRE(launch(wait) == 0);
@@ -397,15 +437,23 @@ TEST_CASE("cp.async copies, and nobody touches the bytes before they have been w
 
 TEST_CASE("accesses of global memory outside what is allocated, misaligned, or of what nobody has written end the launch", "[emulator]") {
     // One element too far.
-    expect_fault({element(0, 4) + "ld.global.b32 %r1, [%d10+4];", illegal_address, {"thread (63, 0, 0)", "\"ld.global.b32 %r1, [%d10+4]\"", "reads 4 bytes", "0 bytes past the end of an allocation of 256 bytes"}});
-    expect_fault({element(1, 4) + "st.global.b32 [%d11-4], %t;", illegal_address, {"thread (0, 0, 0)", "writes 4 bytes", "4 bytes before an allocation of 256 bytes"}});
+    expect_fault(
+        {element(0, 4) + "ld.global.b32 %r1, [%d10+4];",
+         illegal_address,
+         {"thread (63, 0, 0)", "\"ld.global.b32 %r1, [%d10+4]\"", "reads 4 bytes", "0 bytes past the end of an allocation of 256 bytes"}});
+    expect_fault({element(1, 4) + "st.global.b32 [%d11-4], %t;",
+                  illegal_address,
+                  {"thread (0, 0, 0)", "writes 4 bytes", "4 bytes before an allocation of 256 bytes"}});
     expect_fault({"ld.global.v4.b32 {%r1, %r2, %r3, %r4}, [%pointer0+256];", illegal_address, {"reads 16 bytes"}});
     expect_fault({"ld.global.b32 %r1, [64];", illegal_address, {"address 0x40 in global memory"}});
     expect_fault({"red.global.add.u32 [%pointer0+256], 1;", illegal_address, {"changes 4 bytes"}});
     expect_fault({"ld.global.b32 %r1, [%pointer0+2];", misaligned, {"not aligned", "thread (0, 0, 0)"}});
     expect_fault({"ld.global.v2.b32 {%r1, %r2}, [%pointer0+4];", misaligned, {"8 bytes"}});
-    expect_fault({element(1, 4) + "ld.global.b32 %r1, [%d11];", failed, {"byte 0 of an allocation of 256 bytes, where nothing has been written"}});
-    expect_fault({"setp.eq.s32 %p1, %t, 0; @%p1 st.global.b16 [%pointer1], 1; @%p1 ld.global.b32 %r1, [%pointer1];", failed, {"byte 2 of an allocation"}});
+    expect_fault(
+        {element(1, 4) + "ld.global.b32 %r1, [%d11];", failed, {"byte 0 of an allocation of 256 bytes, where nothing has been written"}});
+    expect_fault({"setp.eq.s32 %p1, %t, 0; @%p1 st.global.b16 [%pointer1], 1; @%p1 ld.global.b32 %r1, [%pointer1];",
+                  failed,
+                  {"byte 2 of an allocation"}});
     expect_success({element(1, 4) + "st.global.b32 [%d11], %t; ld.global.b32 %r1, [%d11]; ld.global.b32 %r1, [%pointer0+252];", 0, {}});
 }
 
@@ -429,31 +477,43 @@ TEST_CASE("memory that has been freed is told as such", "[emulator]") {
 }
 
 TEST_CASE("shared memory: its bounds, its reserved bytes, and what nobody has written", "[emulator]") {
-    expect_fault({"mov.b32 %r1, dynamic; st.shared.b32 [%r1+1024], 1;", illegal_address, {"writes 4 bytes at address 0x800 in shared memory", "1024 bytes from 0x400"}});
+    expect_fault({"mov.b32 %r1, dynamic; st.shared.b32 [%r1+1024], 1;",
+                  illegal_address,
+                  {"writes 4 bytes at address 0x800 in shared memory", "1024 bytes from 0x400"}});
     expect_fault({"mov.b32 %r1, dynamic; st.shared.b32 [%r1+2], 1;", misaligned, {"address 0x402"}});
     expect_fault({"st.shared.b32 [0], 1;", illegal_address, {"address 0x0 in shared memory", "reserved"}});
-    expect_fault({"mov.b32 %r1, dynamic; ld.shared.b32 %r2, [%r1+64];", failed, {"reads address 0x440 in shared memory, where no thread of the block has written"}});
+    expect_fault({"mov.b32 %r1, dynamic; ld.shared.b32 %r2, [%r1+64];",
+                  failed,
+                  {"reads address 0x440 in shared memory, where no thread of the block has written"}});
     EmulatedDevice no_reserve;
     no_reserve.check_reserved_shared = false;
     expect_success({"setp.eq.s32 %p1, %t, 0; @%p1 st.shared.b32 [0], 1;", 0, {}, {1, 64, 1024}, "", no_reserve});
     // What an earlier block has written is none of the next one's.
-    Wrong second{"mov.u32 %r1, %ctaid.x; setp.eq.s32 %p1, %r1, 0; mov.b32 %r2, dynamic; setp.eq.and.s32 %p2, %t, 0, %p1; @%p2 st.shared.b32 [%r2], 1; bar.sync 0; ld.shared.b32 %r3, [%r2];",
-                 failed, {"block (1, 0, 0)", "where no thread of the block has written"}};
+    Wrong second{"mov.u32 %r1, %ctaid.x; setp.eq.s32 %p1, %r1, 0; mov.b32 %r2, dynamic; setp.eq.and.s32 %p2, %t, 0, %p1; @%p2 "
+                 "st.shared.b32 [%r2], 1; bar.sync 0; ld.shared.b32 %r3, [%r2];",
+                 failed,
+                 {"block (1, 0, 0)", "where no thread of the block has written"}};
     second.shape.blocks = 2;
     expect_fault(second);
 }
 
 TEST_CASE("a missing barrier is a race", "[emulator]") {
     expect_success({exchange("bar.sync 0;"), 0, {}});
-    expect_fault({exchange(""), failed, {"a race in shared memory: it reads address", "which thread (0, 0, 0) wrote without bar.sync in between", "thread (32, 0, 0)"}, {1, 64, 1024}});
-    expect_fault({exchange("", "xor.b32 %r2, %t, 32;"), failed, {"reads address 0x480 in shared memory, where no thread of the block has written"}});
+    expect_fault(
+        {exchange(""),
+         failed,
+         {"a race in shared memory: it reads address", "which thread (0, 0, 0) wrote without bar.sync in between", "thread (32, 0, 0)"},
+         {1, 64, 1024}});
+    expect_fault(
+        {exchange("", "xor.b32 %r2, %t, 32;"), failed, {"reads address 0x480 in shared memory, where no thread of the block has written"}});
     // Within a warp bar.warp.sync is enough, and step is not.
     const std::string neighbour = "xor.b32 %r2, %t, 1;";
     expect_success({exchange("bar.warp.sync 0xffffffff;", neighbour), 0, {}});
     expect_fault({exchange("", neighbour), failed, {"which thread (1, 0, 0) wrote without bar.sync or bar.warp.sync"}});
     expect_fault({exchange("bar.warp.sync 0xffffffff;"), failed, {"a race in shared memory"}});
     // Read, then written by another: the second barrier of a loop.
-    const std::string again = "mov.b32 %r1, dynamic; shl.b32 %r3, %t, 2; add.s32 %r3, %r3, %r1; st.shared.b32 [%r3], %t; bar.sync 0; ld.shared.b32 %r4, [%r1];";
+    const std::string again =
+        "mov.b32 %r1, dynamic; shl.b32 %r3, %t, 2; add.s32 %r3, %r3, %r1; st.shared.b32 [%r3], %t; bar.sync 0; ld.shared.b32 %r4, [%r1];";
     expect_success({again + "bar.sync 0; st.shared.b32 [%r3], 5;", 0, {}});
     expect_fault({again + "st.shared.b32 [%r3], 5;", failed, {"writes address 0x400", "read without bar.sync"}});
     // Two values for one place; one value twice is no race until somebody reads it.
@@ -472,13 +532,16 @@ TEST_CASE("a missing barrier is a race", "[emulator]") {
 }
 
 TEST_CASE("blocks of a launch must not meet in memory", "[emulator]") {
-    Wrong wrong{"mov.u32 %r1, %ctaid.x; mul.wide.u32 %d1, %r1, 4; add.s64 %d2, %pointer1, %d1; setp.eq.s32 %p1, %t, 0; @%p1 st.global.b32 [%d2], %r1; xor.b32 %r2, %r1, 1;"
+    Wrong wrong{"mov.u32 %r1, %ctaid.x; mul.wide.u32 %d1, %r1, 4; add.s64 %d2, %pointer1, %d1; setp.eq.s32 %p1, %t, 0; @%p1 st.global.b32 "
+                "[%d2], %r1; xor.b32 %r2, %r1, 1;"
                 "setp.eq.and.s32 %p2, %r1, 1, %p1; @%p2 ld.global.b32 %r3, [%pointer1];",
-                failed, {"block (1, 0, 0)", "reads address", "which thread (0, 0, 0) of block (0, 0, 0) wrote without anything in between"}};
+                failed,
+                {"block (1, 0, 0)", "reads address", "which thread (0, 0, 0) of block (0, 0, 0) wrote without anything in between"}};
     wrong.shape.blocks = 2;
     expect_fault(wrong);
     // Block 0 reads what block 1 writes later.
-    wrong.body = "mov.u32 %r1, %ctaid.x; setp.eq.s32 %p1, %r1, 0; @%p1 ld.global.b32 %r2, [%pointer0]; setp.eq.s32 %p2, %t, 0; setp.eq.and.s32 %p2, %r1, 1, %p2; @%p2 st.global.b32 [%pointer0], 9;";
+    wrong.body = "mov.u32 %r1, %ctaid.x; setp.eq.s32 %p1, %r1, 0; @%p1 ld.global.b32 %r2, [%pointer0]; setp.eq.s32 %p2, %t, 0; "
+                 "setp.eq.and.s32 %p2, %r1, 1, %p2; @%p2 st.global.b32 [%pointer0], 9;";
     wrong.told = {"block (1, 0, 0)", "writes address", "of block (0, 0, 0) read"};
     wrong.told.pop_back();
     expect_fault(wrong);
@@ -491,14 +554,20 @@ TEST_CASE("blocks of a launch must not meet in memory", "[emulator]") {
 
 TEST_CASE("what all lanes must do together is not done by some", "[emulator]") {
     const std::string half = "setp.lt.u32 %p1, %t, 16;";
-    const std::string mma = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%r7}, {%r1, %r2, %r3, %r4};";
-    for (const std::string &together : {std::string("bar.sync 0;"), mma, std::string("shfl.sync.idx.b32 %r1, %t, 0, 31, -1;"), std::string("bar.warp.sync 0xffffffff;")}) {
-        expect_fault({half + "@!%p1 bra $end;\n" + together + "\n$end:", failed, {"in divergent code", "warp 0", together.substr(0, together.size() - 1)}});
+    const std::string mma =
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%r7}, {%r1, %r2, %r3, %r4};";
+    for (const std::string &together : {std::string("bar.sync 0;"), mma, std::string("shfl.sync.idx.b32 %r1, %t, 0, 31, -1;"),
+                                        std::string("bar.warp.sync 0xffffffff;")}) {
+        expect_fault({half + "@!%p1 bra $end;\n" + together + "\n$end:",
+                      failed,
+                      {"in divergent code", "warp 0", together.substr(0, together.size() - 1)}});
         expect_fault({half + "@%p1 " + together, failed, {"in divergent code: its predicate is true for 16 of 32"}});
         expect_fault({half + "@!%p1 exit;\n" + together, failed, {"in divergent code: 16 of its threads", "others have ended"}});
         expect_success({half + "@!%p1 bra $end;\nmov.b32 %r9, 0;\n$end:\n" + together, 0, {}});
     }
-    expect_fault({half + "@!%p1 bra $end;\nmov.b32 %r9, dynamic; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r9];\n$end:", failed, {"in divergent code"}});
+    expect_fault({half + "@!%p1 bra $end;\nmov.b32 %r9, dynamic; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r9];\n$end:",
+                  failed,
+                  {"in divergent code"}});
     expect_fault({mma, failed, {"in a warp of 16 threads"}, {1, 48, 0}});
     // Warps of which one has ended, or that wait for different barriers.
     expect_fault({"setp.lt.u32 %p1, %t, 32; @!%p1 exit; bar.sync 0;", failed, {"it waits for warp 1, whose threads have ended"}});
@@ -507,7 +576,8 @@ TEST_CASE("what all lanes must do together is not done by some", "[emulator]") {
 }
 
 TEST_CASE("an instruction that is not known fails where it is reached, by its name", "[emulator]") {
-    expect_fault({"wgmma.fence.sync.aligned;", illegal_instruction, {"\"wgmma.fence.sync.aligned\"", "does not know this instruction", "line "}});
+    expect_fault(
+        {"wgmma.fence.sync.aligned;", illegal_instruction, {"\"wgmma.fence.sync.aligned\"", "does not know this instruction", "line "}});
     expect_fault({"add.rz.f32 %r1, %r2, %r3;", illegal_instruction, {"does not know this instruction", ".rz"}});
     expect_fault({"call.uni (%r1), f, (%r2, %r3);", illegal_instruction, {"call"}});
     expect_success({"setp.eq.s32 %p1, %t, 1000; @%p1 bra $never; bra.uni $end;\n$never: wgmma.fence.sync.aligned;\n$end:", 0, {}});
@@ -553,21 +623,29 @@ TEST_CASE("what a launch did is counted", "[emulator]") {
     };
     SECTION("sectors") {
         KernelCounts c = count(element(0, 4) + "ld.global.b32 %r1, [%d10];");
-        CHECK((c.global_loads.requests == 4 && c.global_loads.sectors == 16 && c.global_loads.unique_sectors == 8));  // both blocks read the same 256 bytes
+        CHECK((c.global_loads.requests == 4 && c.global_loads.sectors == 16 &&
+               c.global_loads.unique_sectors == 8));  // both blocks read the same 256 bytes
         CHECK((c.global_loads.useful() == 1 && c.global_loads.bytes == 512 && c.global_loads.by_width == std::map<int, uint64_t>{{4, 4}}));
         c = count(element(0, 32) + "ld.global.b32 %r1, [%d10];", {1, 64, 0});
         CHECK((c.global_loads.sectors == 64 && c.global_loads.sectors_per_request() == 32 && c.global_loads.useful() == 0.125));
-        c = count(element(0, 16) + "ld.global.v4.b32 {%r1, %r2, %r3, %r4}, [%d10]; " + element(1, 2) + "cvt.u16.u32 %h1, %t; st.global.b16 [%d11], %h1;", {1, 32, 0});
+        c = count(element(0, 16) + "ld.global.v4.b32 {%r1, %r2, %r3, %r4}, [%d10]; " + element(1, 2) +
+                      "cvt.u16.u32 %h1, %t; st.global.b16 [%d11], %h1;",
+                  {1, 32, 0});
         CHECK((c.global_loads.sectors == 16 && c.global_stores.sectors == 2 && c.global_stores.unique_sectors == 2));
         CHECK((c.global_loads.by_width.at(16) == 1 && c.global_stores.by_width.at(2) == 1));
         c = count("ld.global.b32 %r1, [%pointer0];", {1, 32, 0});
         CHECK((c.global_loads.sectors == 1 && c.global_loads.threads == 32));
-        c = count("setp.eq.s32 %p1, %t, 3; @%p1 ld.global.b32 %r1, [%pointer0]; setp.eq.s32 %p1, %t, 100; @%p1 ld.global.b32 %r1, [%pointer0];", {1, 32, 0});
+        c = count(
+            "setp.eq.s32 %p1, %t, 3; @%p1 ld.global.b32 %r1, [%pointer0]; setp.eq.s32 %p1, %t, 100; @%p1 ld.global.b32 %r1, [%pointer0];",
+            {1, 32, 0});
         CHECK((c.global_loads.requests == 1 && c.global_loads.threads == 1 && c.of(InstructionClass::load_global) == 2));
     }
     SECTION("bank conflicts") {
-        const auto at = [](int stride, const std::string &store) { return fmt::format("mov.b32 %r1, dynamic; mul.lo.s32 %r2, %t, {}; add.s32 %r1, %r1, %r2;", stride) + store; };
-        const std::string word = "st.shared.b32 [%r1], 1;", wide = "st.shared.v4.b32 [%r1], {%t, %t, %t, %t};", two = "st.shared.v2.b32 [%r1], {%t, %t};";
+        const auto at = [](int stride, const std::string &store) {
+            return fmt::format("mov.b32 %r1, dynamic; mul.lo.s32 %r2, %t, {}; add.s32 %r1, %r1, %r2;", stride) + store;
+        };
+        const std::string word = "st.shared.b32 [%r1], 1;", wide = "st.shared.v4.b32 [%r1], {%t, %t, %t, %t};",
+                          two = "st.shared.v2.b32 [%r1], {%t, %t};";
         const auto wavefronts = [&](const std::string &body) {
             const KernelCounts c = count(body, {1, 32, 16384});
             return std::pair{c.shared_stores.wavefronts, c.shared_stores.least_wavefronts};
@@ -581,7 +659,8 @@ TEST_CASE("what a launch did is counted", "[emulator]") {
         CHECK(wavefronts(at(128, wide)) == std::pair<uint64_t, uint64_t>{32, 4});
     }
     SECTION("arithmetic") {
-        const KernelCounts c = count("mov.b32 %r1, 0; setp.lt.u32 %p1, %t, 8; @%p1 fma.rn.f32 %r1, %r1, %r1, %r1; fma.rn.f32 %r1, %r1, %r1, %r1; fma.rn.f16x2 %r2, %r1, %r1, %r1;"
+        const KernelCounts c = count("mov.b32 %r1, 0; setp.lt.u32 %p1, %t, 8; @%p1 fma.rn.f32 %r1, %r1, %r1, %r1; fma.rn.f32 %r1, %r1, "
+                                     "%r1, %r1; fma.rn.f16x2 %r2, %r1, %r1, %r1;"
                                      "dp4a.s32.s32 %r2, %r2, %r2, %r2; ex2.approx.f32 %r3, %r1; mul.wide.u32 %d1, %r1, 2; bar.sync 0;");
         CHECK((c.f32_fma == 2 * (8 + 64) && c.f16_fma == 256 && c.dp4a == 128 && c.barriers == 4));
         CHECK((c.of(InstructionClass::fma_f32) == 8 && c.of(InstructionClass::special) == 4 && c.of(InstructionClass::integer64) == 4));
@@ -624,7 +703,9 @@ TEST_CASE("the device can be made to fail in every way that a driver has", "[emu
         CHECK(cuda("cuMemFree_v2", a) == 0);
         CHECK(cuda("cuMemAlloc_v2", &b, size_t{600}) == 0);
         void *module = nullptr;
-        const auto load = [&](const std::string &image) { return cuda("cuModuleLoadData", &module, static_cast<const void *>(image.data())); };
+        const auto load = [&](const std::string &image) {
+            return cuda("cuModuleLoadData", &module, static_cast<const void *>(image.data()));
+        };
         CHECK(load(".version 7.8\n.target sm_90\n.address_size 64\n") == 209);
         CHECK(load(".version 9.9\n.target sm_80\n.address_size 64\n") == 222);
         CHECK(load(".version 7.8\n.target sm_80\n.visible .entry k() { add.s32 ; ") == 218);
@@ -672,7 +753,8 @@ TEST_CASE("of a fat binary the PTX is executed that fits the device best", "[emu
     const auto entry = [&](int kind, int capability, std::string image, unsigned compressed = 0) {
         while (image.size() % 8) image += '\0';
         std::string bytes;
-        put(bytes, static_cast<uint64_t>(kind), 2), put(bytes, 0x101, 2), put(bytes, 64, 4), put(bytes, image.size(), 8), put(bytes, compressed, 4), put(bytes, 64, 4);
+        put(bytes, static_cast<uint64_t>(kind), 2), put(bytes, 0x101, 2), put(bytes, 64, 4), put(bytes, image.size(), 8),
+            put(bytes, compressed, 4), put(bytes, 64, 4);
         put(bytes, 0x70008, 4), put(bytes, static_cast<uint64_t>(capability), 4);
         bytes.resize(64);
         return bytes + image;
@@ -744,7 +826,8 @@ TEST_CASE("Halide's own CUDA kernels run on the emulator and give what the CPU g
         const auto at = [&](const Buffer<> &b, const std::vector<int> &place) {
             int index = 0;
             for (int d = 0; d < b.dimensions(); ++d) index += place[static_cast<size_t>(d)] * b.dim(d).stride();
-            return type == Float(16) ? ptx::float_of_half(static_cast<const uint16_t *>(b.data())[index]) : static_cast<const float *>(b.data())[index];
+            return type == Float(16) ? ptx::float_of_half(static_cast<const uint16_t *>(b.data())[index])
+                                     : static_cast<const float *>(b.data())[index];
         };
         out.gpu_tile(x, y, xo, yo, xi, yi, 16, 4, TailStrategy::GuardWithIf).reorder(c, xi, yi).unroll(c);
         sum.compute_at(out, xi).unroll(c).update().reorder(c, r.x, r.y, r.z).unroll(c).unroll(r.x);
@@ -762,7 +845,8 @@ TEST_CASE("Halide's own CUDA kernels run on the emulator and give what the CPU g
                         for (int dx = 0; dx < 3; ++dx)
                             for (int k = 0; k < channels; ++k) {
                                 const int sx = xx + dx - 1, sy = yy + dy - 1;
-                                if (sx >= 0 && sx < width && sy >= 0 && sy < height) ++inside, expected += at(input, {k, sx, sy}) * at(weights, {cc, k, dx, dy});
+                                if (sx >= 0 && sx < width && sy >= 0 && sy < height)
+                                    ++inside, expected += at(input, {k, sx, sy}) * at(weights, {cc, k, dx, dy});
                             }
                     expected = std::max(expected, 0.f);
                     if (type == Float(16)) expected = ptx::float_of_half(ptx::half_of_float(expected));

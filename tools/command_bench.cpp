@@ -1,4 +1,5 @@
 // sepal bench: checks and measures the variants on a suite or a file of problems.
+#include "bench/gpu/gpu_runner.h"
 #include "bench/html_report.h"
 #include "bench/memory.h"
 #include "bench/network.h"
@@ -10,6 +11,7 @@
 #include "bench/threads.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
+#include "tools/device_option.h"
 #include "tools/files.h"
 #include "tools/selection.h"
 #include "tools/tuning/knob_source.h"
@@ -25,7 +27,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <limits>
 #include <map>
 #include <new>
 #include <optional>
@@ -46,6 +47,35 @@ constexpr const char *unfused_name = "unfused";
 struct Options : MeasuredProblems {
     std::string variants, json, csv, html, machine, tuning, peers, peers_python;
     double seconds = default_seconds;
+    DeviceOption device;
+};
+
+// What is measured on: the CPU of this machine, or a GPU.
+class Target {
+public:
+    Target(const Device &device, Machine cpu) : device_(device), cpu_(std::move(cpu)) {
+        if (device.gpu) gpu_ = describe_gpu(*device.gpu, device.option);
+    }
+    Processor processor() const { return device_.processor(); }
+    bool on_gpu() const { return device_.gpu != nullptr; }
+    std::string table(int threads) const { return on_gpu() ? gpu_machine_text(gpu_) : machine_table(cpu_, threads); }
+    nlohmann::ordered_json json() const { return on_gpu() ? to_json(gpu_) : to_json(cpu_); }
+    double estimate(const ConvProblem &problem, int candidates, const RunnerOptions &options) const {
+        return on_gpu() ? estimate_gpu_seconds(problem, candidates, options) : estimate_seconds(problem, candidates, cpu_, options);
+    }
+    // Whether its memory holds the problem.
+    bool fits(const ConvProblem &problem) const {
+        const int64_t bytes = on_gpu() ? gpu_.info.memory_bytes : available_memory();  // 0: not known
+        return bytes <= 0 || (on_gpu() ? gpu_memory_needed(problem, gpu_) : memory_needed(problem, cpu_)) <= double(bytes);
+    }
+    std::vector<Result> run(const std::vector<Candidate> &candidates, const RunnerOptions &options) const {
+        return on_gpu() ? run_candidates_on_gpu(candidates, gpu_, device_.gpu, options) : run_candidates(candidates, cpu_, options);
+    }
+
+private:
+    Device device_;
+    Machine cpu_;
+    GpuMachine gpu_;
 };
 
 // The text as one word for a shell, quoted only where that is needed.
@@ -67,6 +97,7 @@ std::string command_line(const Options &o, const std::string &name, const std::s
     if (!variants.empty()) line += " --variants " + word(variants);
     if (!peers.empty()) line += " --peers " + word(peers);
     if (!peers.empty() && !o.peers_python.empty()) line += " --peers-python " + word(o.peers_python);
+    if (o.device.text() != "cpu") line += " --device " + word(o.device.text());
     line += fmt::format(" --threads {}", o.threads);
     if (!o.tuning.empty()) line += " --tuning " + word(o.tuning);
     if (o.seconds != default_seconds) line += fmt::format(" --seconds {}", o.seconds);
@@ -85,13 +116,13 @@ class InProcessKernels {
 public:
     explicit InProcessKernels(const KnobSource &knobs) : knobs_(knobs) {}
 
-    // For the best ISA of the CPU whose hand-written schedule takes the problem. Null, with `error` set, when there is none or it
+    // For a GPU, or the best ISA of the CPU whose hand-written schedule takes the problem. Null, with `error` set, when there is none or it
     // could not be compiled. `tell` is called before a compilation.
-    const InProcessKernel *hand(const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell,
+    const InProcessKernel *hand(const ConvProblem &problem, const Processor &processor, const std::function<void(const std::string &)> &tell,
                                 std::string &error) {
         const auto [entry, is_new] = kernels_.try_emplace(problem.key());
         Compiled &compiled = entry->second;
-        if (is_new) compile(compiled, problem, cpu, tell);
+        if (is_new) compile(compiled, problem, processor, tell);
         error = compiled.error;
         return compiled.kernel.get();
     }
@@ -102,8 +133,8 @@ private:
         std::string error;
     };
 
-    void compile(Compiled &compiled, const ConvProblem &problem, const Cpu &cpu, const std::function<void(const std::string &)> &tell) const {
-        const std::optional<KernelSpec> spec = knobs_.specialise(problem, cpu, compiled.error);
+    void compile(Compiled &compiled, const ConvProblem &problem, const Processor &processor, const std::function<void(const std::string &)> &tell) const {
+        const std::optional<KernelSpec> spec = knobs_.specialise(problem, processor, compiled.error);
         if (!spec) return;
         const std::string origin = knobs_.origin(*spec, problem);
         tell(fmt::format("{}: no {} {} variant specialised to it is compiled in; compiling one in process{}", problem.name,
@@ -123,8 +154,8 @@ private:
 // What is to be measured on one problem.
 class Selection {
 public:
-    Selection(const Options &o, const KnobSource &knobs, const Machine &machine, const Cpu &cpu, const PeerTools &tools)
-        : o_(o), knobs_(knobs), machine_(machine), cpu_(cpu), kernels_(knobs) {
+    Selection(const Options &o, const KnobSource &knobs, const Target &target, const PeerTools &tools)
+        : o_(o), knobs_(knobs), target_(target), processor_(target.processor()), kernels_(knobs) {
         if (o.peers.empty()) return;
         for (const std::string &peer : parse_peers(o.peers)) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads));
     }
@@ -146,17 +177,17 @@ public:
             all.push_back(std::move(c));
         };
 
-        const auto chosen = choose_variants(problem, registry, cpu_, o_.threads, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
+        const auto chosen = choose_variants(problem, registry, processor_, o_.threads, o_.variants.empty() ? std::function<bool(const std::string &)>() : wanted);
         const bool pair = problem.op == Operator::depsep && wanted(unfused_name);
-        const bool compiled_in = specialised_hand(problem, registry, cpu_, o_.threads) && !knobs_.from_file_only(problem, cpu_);
+        const bool compiled_in = specialised_hand(problem, registry, processor_, o_.threads) && !knobs_.from_file_only(problem, processor_);
         const bool needs_own = !compiled_in && wants_in_process(problem);
-        const bool fits = memory_needed(problem, machine_) <= double(available_memory_or_all());
+        const bool fits = target_.fits(problem);
         if (needs_own && (!compile || !fits)) {
             if (!compile) add(common, "in process");
         } else if (needs_own) {
             Candidate own = common;
             std::string error;
-            if (const InProcessKernel *kernel = kernels_.hand(problem, cpu_, tell, error)) {
+            if (const InProcessKernel *kernel = kernels_.hand(problem, processor_, tell, error)) {
                 own.variant = &kernel->variant();
                 own.compile_seconds = kernel->compile_seconds();
                 add(own, own.variant->name);
@@ -190,30 +221,25 @@ private:
     bool wants_in_process(const ConvProblem &problem) const {
         if (o_.variants.empty()) return true;
         std::string ignored;
-        const std::optional<KernelSpec> spec = knobs_.specialise(problem, cpu_, ignored);
+        const std::optional<KernelSpec> spec = knobs_.specialise(problem, processor_, ignored);
         return spec && matches(o_.variants, spec->name);
-    }
-
-    static int64_t available_memory_or_all() {
-        const int64_t bytes = available_memory();
-        return bytes > 0 ? bytes : std::numeric_limits<int64_t>::max();
     }
 
     // The best hand-written variant for one half of a depsep: as specialised as the fused kernel, so that the comparison is fair.
     const Variant *half(const ConvProblem &problem, bool compile, Candidate &c, const std::function<void(const std::string &)> &tell) {
         const Registry &registry = Registry::builtin();
-        if (const Variant *v = specialised_hand(problem, registry, cpu_, o_.threads)) return v;
+        if (const Variant *v = specialised_hand(problem, registry, processor_, o_.threads)) return v;
         std::string error;
-        const InProcessKernel *kernel = compile ? kernels_.hand(problem, cpu_, tell, error) : nullptr;
-        if (!kernel) return first_hand(problem, registry, cpu_, o_.threads);
+        const InProcessKernel *kernel = compile ? kernels_.hand(problem, processor_, tell, error) : nullptr;
+        if (!kernel) return first_hand(problem, registry, processor_, o_.threads);
         c.compile_seconds += kernel->compile_seconds();
         return &kernel->variant();
     }
 
     const Options &o_;
     const KnobSource &knobs_;
-    const Machine &machine_;
-    const Cpu &cpu_;
+    const Target &target_;
+    Processor processor_;
     InProcessKernels kernels_;
     std::vector<std::unique_ptr<Peer>> peers_;
 };
@@ -241,10 +267,10 @@ Machine get_machine(const Options &o, Progress &progress) {
     return machine;
 }
 
-void write_outputs(const Options &o, const HtmlTools &tools, const Machine &machine, const std::vector<Result> &results, const ProblemSet &set,
+void write_outputs(const Options &o, const HtmlTools &tools, const Target &target, const std::vector<Result> &results, const ProblemSet &set,
                    const std::string &temporary_folder) {
     RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
-    const std::string json = report_json(machine, results, run).dump(2) + "\n";
+    const std::string json = report_json(target.json(), results, run).dump(2) + "\n";
     if (!o.json.empty()) write_file(o.json, {json});
     if (!o.csv.empty()) write_file(o.csv, {report_csv(results)});
     if (o.html.empty()) return;
@@ -257,11 +283,11 @@ void write_outputs(const Options &o, const HtmlTools &tools, const Machine &mach
 }
 
 // Told before the run: how long each problem will take at the machine's measured peaks, the longest first.
-double print_estimate(const ProblemSet &set, const std::vector<int> &counts, const Machine &machine, const RunnerOptions &options) {
+double print_estimate(const ProblemSet &set, const std::vector<int> &counts, const Target &target, const RunnerOptions &options) {
     std::vector<std::pair<double, std::string>> longest;
     double total = 0;
     for (size_t i = 0; i < set.problems.size(); i++) {
-        const double seconds = estimate_seconds(set.problems[i], counts[i], machine, options);
+        const double seconds = target.estimate(set.problems[i], counts[i], options);
         total += seconds;
         longest.emplace_back(seconds, set.problems[i].name);
     }
@@ -274,9 +300,20 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
     return total;
 }
 
+// Refuses what is for CPUs only.
+void check_gpu_options(const Options &o, const Device &device) {
+    if (device.emulated) throw BadInput("--device cuda:emulated has no times to measure; `sepal check --device cuda:emulated` checks kernels on it");
+    const std::pair<const std::string &, const char *> of_cpus[] = {
+        {o.peers, "--peers measures libraries on the CPU"}, {o.tuning, "--tuning reads records of kernels for CPUs"}, {o.machine, "--machine holds peaks of a CPU"}};
+    for (const auto &[option, what] : of_cpus)
+        if (!option.empty()) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
+}
+
 int bench(const Options &o) {
-    const Cpu cpu = Cpu::detect();
+    const Device device = o.device.open();
     const ProblemSet set = o.load();
+    if (device.gpu) check_gpu_options(o, device);
+    if (size_t others = 0; !o.variants.empty() && names_a_variant(Registry::builtin(), o.variants)) (void)variants_matching(Registry::builtin(), o.variants, device.processor(), others);
     if (!(o.seconds > 0 && o.seconds <= 3600)) throw BadInput(fmt::format("--seconds is {}; allowed: more than 0, up to 3600", o.seconds));
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) check_writable(file);
@@ -299,27 +336,27 @@ int bench(const Options &o) {
     RunnerOptions options;
     options.threads = o.threads;
     options.seconds = o.seconds;
-    options.cpu = cpu;
+    options.cpu = device.cpu;
     std::optional<Progress> progress(std::in_place, 0);
-    const Machine machine = get_machine(o, *progress);
-    Selection selection(o, knobs, machine, cpu, peer_tools);
+    const Target target(device, device.gpu ? Machine() : get_machine(o, *progress));
+    Selection selection(o, knobs, target, peer_tools);
     std::vector<int> counts;
     for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
     if (std::all_of(counts.begin(), counts.end(), [](int n) { return n == 0; }))
         throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
 
     fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
-    fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}{}", machine_table(machine, o.threads), flop_convention, byte_convention, column_legend,
+    fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}{}", target.table(o.threads), flop_convention, byte_convention, device.gpu ? gpu_column_legend : column_legend,
                o.peers.empty() ? "" : peer_legend);
-    const double total = print_estimate(set, counts, machine, options);
-    fmt::print("To reproduce a line: {} --name PROBLEM --variants VARIANT\n\n{}", command_line(o, "*", "", ""), table_header());
+    const double total = print_estimate(set, counts, target, options);
+    fmt::print("To reproduce a line: {} --name PROBLEM --variants VARIANT\n\n{}", command_line(o, "*", "", ""), table_header(target.on_gpu()));
     std::fflush(stdout);
 
     progress.emplace(total);
     std::vector<Result> results;
     for (size_t i = 0; i < set.problems.size(); i++) {
         const ConvProblem &problem = set.problems[i];
-        progress->begin(estimate_seconds(problem, counts[i], machine, options));
+        progress->begin(target.estimate(problem, counts[i], options));
         options.progress = [&](const std::string &what, double fraction) { progress->show(problem.name + ": " + what, fraction); };
         const auto tell = [&](const std::string &sentence) {
             progress->clear();
@@ -330,10 +367,10 @@ int bench(const Options &o) {
         for (Candidate &c : candidates) c.occurs = set.network ? set.occurs[i] : 0;
         std::vector<Result> block;
         try {
-            block = run_candidates(candidates, machine, options);
+            block = target.run(candidates, options);
         } catch (const std::bad_alloc &) {
             for (Candidate &c : candidates) c.unavailable = "memory ran out";
-            block = run_candidates(candidates, machine, options);
+            block = target.run(candidates, options);
         }
         progress->clear();
         if (block.empty()) fmt::print("\n{}: no variant that matches --variants \"{}\" takes it\n", problem.name, o.variants);
@@ -342,7 +379,7 @@ int bench(const Options &o) {
         results.insert(results.end(), block.begin(), block.end());
     }
     fmt::print("{}", network_text(network_totals(results)));
-    write_outputs(o, tools, machine, results, set, temporary_files ? temporary_files->path() : "");
+    write_outputs(o, tools, target, results, set, temporary_files ? temporary_files->path() : "");
     for (const std::string &file : {o.json, o.csv, o.html})
         if (!file.empty()) fmt::print("written: {}\n", file);
     return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed" && !r.candidate.peer; }) ? exit_check_failed : exit_ok;
@@ -362,6 +399,7 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     command->add_option("--json", o->json, "Write the results to this file as JSON");
     command->add_option("--csv", o->csv, "Write the results to this file as CSV");
     command->add_option("--html", o->html, "Write a report with plots to this file");
+    o->device.add_to(*command);
     command->add_option("--machine", o->machine, "Take the machine's peaks from this file of `sepal peak --json` (default: measured once and kept)");
     command->add_option("--tuning", o->tuning, "Take the knobs of kernels from this file of tuning records, where it has one for the problem");
     command->add_option("--seconds", o->seconds, "Time to spend on each problem and variant")->capture_default_str();

@@ -30,6 +30,7 @@ public:
     void add_to(CLI::App &command);
     // Throws BadInput with one sentence when the option's text is wrong, or there is no such device: another one is never taken instead.
     Device open() const;
+    const std::string &text() const { return text_; }
 
 private:
     std::string text_ = "cpu";

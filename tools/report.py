@@ -98,7 +98,22 @@ def figure(content, caption):
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>" if content else ""
 
 
+def gpu_section(gpu):
+    facts = [f"compute capability {gpu['compute_capability'] / 10:.1f}" if gpu.get("compute_capability") else "",
+             f"{gpu['multiprocessors']} {'multiprocessors' if gpu.get('backend') == 'cuda' else 'compute units'}" if gpu.get("multiprocessors") else "",
+             f"up to {gpu['clock_ghz']:.2f} GHz" if gpu.get("clock_ghz") else "", f"{gpu['l2_bytes'] / 2**20:.4g} MiB of {'L2' if gpu.get('backend') == 'cuda' else 'cache'}" if gpu.get("l2_bytes") else "",
+             f"{gpu['memory_bytes'] / 2**30:.4g} GiB" if gpu.get("memory_bytes") else ""]
+    out = f"<p><strong>{esc(gpu.get('name', 'unknown GPU'))}</strong> (<code>--device {esc(gpu.get('device', '?'))}</code>)" + "".join(f", {fact}" for fact in facts if fact) + ".</p>"
+    peaks = gpu.get("peaks")
+    if not isinstance(peaks, dict):
+        return out + f"<p>There are no peaks to compare with: {esc(gpu.get('why_no_peaks'))}.</p>"
+    names = {"f32_gflops": "f32, GFLOP/s", "f16_gflops": "f16, GFLOP/s", "tensor_gflops": "tensor cores, f16 with sums in f32, GFLOP/s", "dram_gbs": "memory, GB/s", "l2_gbs": "L2, GB/s"}
+    return out + table(["measured peak", ""], [[text, number(peaks.get(key))] for key, text in names.items()])
+
+
 def machine_section(machine):
+    if isinstance(machine.get("gpu"), dict):
+        return gpu_section(machine["gpu"])
     out = f"<p><strong>{esc(machine.get('cpu', 'unknown CPU'))}</strong>, {machine.get('logical_cpus', '?')} CPUs, best ISA {esc(machine.get('isa', '?'))}"
     if machine.get("clock_ghz"):
         out += f", {machine['clock_ghz']:.2f} GHz (measured)"
@@ -172,7 +187,9 @@ def all_rows(rows):
         for i, r in enumerate(group):
             if i == 0 or (r["provider"], r["variant"]) != (group[i - 1]["provider"], group[i - 1]["variant"]):
                 names = [r["variant"]] if len(r.get("kernels") or []) < 2 else [r["variant"] + ":"] + r["kernels"]
-                note = f", compiled in process in {number(r['compile_seconds'], 2)} s" if r.get("compile_seconds") else ""
+                latency = f", latency {number(1e3 * r['latency_ms'], 3)} µs" if r.get("latency_ms") else ""
+                note = latency + ("" if r.get("in_graph") is not False or not latency else ", not in a graph")
+                note += f", compiled in process in {number(r['compile_seconds'], 2)} s" if r.get("compile_seconds") else ""
                 if not is_peer(r) and r.get("winograd"):
                     note += f", by Winograd's algorithm, relative error {r['relative_error'] or 0:.1e}"
                 if r.get("filter_layout") and r["packed_bytes"] is not None:
@@ -203,10 +220,12 @@ def page(data, tuning=((), ())):
     warm = [r for r in rows if r["cache"] == "warm" and timed(r)]
     checks = [r["check"] for r in rows if r["cache"] == "warm"]
     counted = f"{sum(c == 'passed' for c in checks)} kernels passed their check and were timed, {sum(c == 'failed' for c in checks)} failed, {sum(c.startswith('skipped') for c in checks)} were skipped"
+    gpu = machine.get("gpu") if isinstance(machine.get("gpu"), dict) else None
+    where = esc(gpu.get("name", "")) if gpu else f"{esc(machine.get('cpu', ''))} · {threads} thread{'s' if threads != 1 else ''}"
     conventions = data.get("conventions", {})
     title = data.get("title") or rows[0]["suite"]
     out = [f"<h1>{esc(title)}</h1>", f"<p>{esc(data.get('description', ''))}</p>" if data.get("description") else "",
-           f"<p class=muted>{esc(data.get('date', ''))} · {esc(machine.get('cpu', ''))} · {threads} thread{'s' if threads != 1 else ''} · {counted}.</p>",
+           f"<p class=muted>{esc(data.get('date', ''))} · {where} · {counted}.</p>",
            f"<p>Made by <code>{esc(data['command'])}</code></p>" if data.get("command") else "",
            verdict(rows), "<h2>The fastest kernel for each problem</h2>", headline(rows),
            "<p class=muted>Warm caches. 100 % of the roofline means: as fast as this machine's measured peaks allow for this arithmetic and this compulsory traffic; "
@@ -222,8 +241,9 @@ def page(data, tuning=((), ())):
         out += ["<h2>Roofline</h2>", figure(roof, "A point is a kernel: filled with warm caches, hollow with cold ones; a × is another library. The further up, the faster; nothing should lie above the horizontal line "
                 "(arithmetic) or above the slanted line of the memory its data come from. The lines are measured, not data-sheet figures.")]
     if warm:
-        with_roof = [r for r in warm if r["pct_roofline"] is not None]
-        out += ["<h2>Share of the machine's peaks</h2>", figure(bars([r for r in warm if r["pct_fma_peak"] is not None], lambda r: r["pct_fma_peak"], "% of the measured FMA peak, warm", 100, 100),
+        with_roof, with_peak = [r for r in warm if r["pct_roofline"] is not None], [r for r in warm if r["pct_fma_peak"] is not None]
+        out += ["<h2>Share of the machine's peaks</h2>" if with_peak or with_roof else "",
+                figure(bars(with_peak, lambda r: r["pct_fma_peak"], f"% of the measured {'peak of its arithmetic' if gpu else 'FMA peak'}, warm", 100, 100) if with_peak else "",
                 "How much of the arithmetic peak each kernel reaches. Depthwise kernels are bound by memory and cannot come near it: see the next chart."),
                 figure(bars(with_roof, lambda r: r["pct_roofline"], "% of the roofline, warm", 100, 100) if with_roof else "",
                        "How close each kernel is to what this machine allows for it, be it arithmetic or memory.")]
@@ -236,11 +256,15 @@ def page(data, tuning=((), ())):
         out += ["<h2>Channel sweep</h2>", figure(sweep, "The fastest kernel at each number of channels.")]
     out += [tuning_section(*tuning), published_section(rows), "<h2>All results</h2>", all_rows(rows), "<h2>How to read and repeat this</h2><dl>",
             f"<dt>FLOPs</dt><dd>{esc(conventions.get('flops', 'not stated by the results file'))}</dd>", f"<dt>Bytes</dt><dd>{esc(conventions.get('bytes', 'not stated by the results file'))}</dd>",
-            "<dt>warm, cold</dt><dd>Warm: the run before was the same kernel's. Cold: tensors and filters were evicted from all caches before each run.</dd>",
+            "<dt>warm, cold</dt><dd>" + ("Warm: runs in a row, replayed from a CUDA graph where that can be. Cold: one run after L2 was overwritten, with what the device takes from its event before "
+                                         "the run to the one behind it. By the device's clock; on OpenCL by the host's." if gpu else
+                                         "Warm: the run before was the same kernel's. Cold: tensors and filters were evicted from all caches before each run.") + "</dd>",
             "<dt>median, spread</dt><dd>Of samples taken in turns with all other kernels of the problem, in one process; the spread is the interquartile range in percent of the median.</dd>",
-            "<dt>% FMA peak</dt><dd>Of the peak of the best ISA with as many threads, probed between the samples of the same run.</dd>",
+            "<dt>% FMA peak</dt><dd>" + ("Of the device's measured peak: of f32 problems that of FMAs in f32, of f16 ones that of the tensor cores." if gpu else
+                                         "Of the peak of the best ISA with as many threads, probed between the samples of the same run.") + "</dd>",
             "<dt>% roofline</dt><dd>Attainable time / median. Attainable is the longer of FLOPs at the FMA peak and compulsory bytes at the highest measured bandwidth of the memory that holds them: "
             "the smallest cache that does when warm, DRAM when cold.</dd>",
+            "<dt>latency</dt><dd>Of one run, from the call until the host knows that it is done.</dd>" if gpu else
             "<dt>× copy</dt><dd>Median / time of a plain copy that moves the problem's compulsory bytes (half read, half written), in the same cache state and run.</dd>",
             "<dt>speed-up</dt><dd>Over the first timed kernel of the problem in the same cache state.</dd>",
             "<dt>other libraries</dt><dd>Each runs in a process of its own, suspended outside its turn; its time is taken there around runs on the same memory, after a warm-up, and "

@@ -10,6 +10,10 @@ namespace sepal {
 
 bool matches(const std::string &glob, const std::string &text) { return fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
 
+bool names_a_variant(const Registry &registry, const std::string &glob) {
+    return std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return matches(glob, v.name); });
+}
+
 std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob) {
     std::vector<const Variant *> out;
     for (const Variant &v : registry)

@@ -12,6 +12,8 @@ namespace sepal {
 // Shell patterns (*, ?, [...]) against the whole text.
 bool matches(const std::string &glob, const std::string &text);
 
+bool names_a_variant(const Registry &registry, const std::string &glob);
+
 // Those of the registry whose names match, in its order. Throws BadInput when there is none.
 std::vector<const Variant *> variants_matching(const Registry &registry, const std::string &glob);
 // Those of them that are for the processor's backend; how many of others there are is in `others`. Throws BadInput when all are of others.

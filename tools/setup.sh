@@ -36,6 +36,17 @@ if ! compgen -c llc-2 | grep -qE '^llc-2[1-9]$'; then
     fi
 fi
 
+# Optional: an OpenCL device that is the CPU, on which kernels for GPUs are checked where there is no GPU.
+if [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2> /dev/null || true) != *libOpenCL.so.1* ]]; then
+    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^pocl-opencl-icd$') ]]; then
+        echo "setup: installing the optional Debian packages pocl-opencl-icd and ocl-icd-libopencl1"
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends pocl-opencl-icd ocl-icd-libopencl1 ||
+            echo "setup: pocl-opencl-icd could not be installed; kernels for OpenCL are not checked" >&2
+    else
+        echo "setup: the optional Debian packages pocl-opencl-icd and ocl-icd-libopencl1 are not installed; kernels for OpenCL are not checked" >&2
+    fi
+fi
+
 stamp=build/venv/requirements.installed
 if ! cmp -s requirements.txt "$stamp"; then
     echo "setup: installing the packages of requirements.txt into build/venv"

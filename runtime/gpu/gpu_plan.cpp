@@ -37,13 +37,13 @@ struct GpuPlan::Contents {
 };
 
 Status GpuPlan::Contents::upload(const PackedWeights &packed) {
-    for (size_t i = 0; i < arguments.packed.size(); i++) {
-        const PackedTensor &t = arguments.packed[i];
+    for (size_t i = 0; i < arguments.constants.size(); i++) {
+        const PackedTensor &t = arguments.constants[i];
         Status status;
         GpuArray array = GpuArray::allocate(device, t.bytes(), status);
         if (status.ok()) status = array.upload(packed.at(t), t.bytes());
         if (!status.ok()) return {status.code, fmt::format("the weights of {}: {}", variant->name, status.message)};
-        describe(constants.emplace_back(), array, arguments.constants[i]);
+        describe(constants.emplace_back(), array, arguments.constant_views[i]);
         weights.push_back(std::move(array));
     }
     return {};

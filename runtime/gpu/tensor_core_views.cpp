@@ -7,6 +7,8 @@ using Element = ArgumentView::Element;
 
 int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
 
+constexpr auto dense = [](Element element, std::initializer_list<int64_t> extents) { return ArgumentView::dense(element, extents); };
+
 }  // namespace
 
 TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const TensorCoreBlock &block) {
@@ -18,19 +20,19 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
     constexpr int64_t step = FilterLayout::lanes_step, tile = FilterLayout::lanes_tile;
     const int64_t c8 = p.c / 8, steps = e.c / step, tiles = e.panel / tile, words = step * tile / 2;
     TensorCoreArguments a;
-    const ArgumentView bias = dense_view(Element::f32, {e.padded_k()});
+    const ArgumentView bias = dense(Element::f32, {e.padded_k()});
     switch (p.op) {
     case Operator::pointwise:
-        a.input = dense_view(Element::u32, {4, c8, p.pixels()});
-        a.constants = {dense_view(Element::u32, {words, tiles, steps, e.panels}), bias};
+        a.input = dense(Element::u32, {4, c8, p.pixels()});
+        a.constants = {dense(Element::u32, {words, tiles, steps, e.panels}), bias};
         break;
     case Operator::depsep:
-        a.input = dense_view(Element::f16, {8, c8, p.w, p.h, p.n});
-        a.constants = {dense_view(Element::f16, {8, c8, p.s, p.r}), dense_view(Element::f32, {8, c8}), dense_view(Element::u32, {words, tiles, steps, e.panels}), bias};
+        a.input = dense(Element::f16, {8, c8, p.w, p.h, p.n});
+        a.constants = {dense(Element::f16, {8, c8, p.s, p.r}), dense(Element::f32, {8, c8}), dense(Element::u32, {words, tiles, steps, e.panels}), bias};
         break;
     default:
-        a.input = dense_view(Element::u32, {4, c8, p.w, p.h, p.n});
-        a.constants = {dense_view(Element::u32, {words, tiles, steps, p.s, p.r, e.panels}), bias};
+        a.input = dense(Element::u32, {4, c8, p.w, p.h, p.n});
+        a.constants = {dense(Element::u32, {words, tiles, steps, p.s, p.r, e.panels}), bias};
     }
     const bool rows = p.op != Operator::pointwise, depsep = p.op == Operator::depsep;
     const Padding z = p.pad();
@@ -43,7 +45,6 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
         for (int64_t v : {p.q(), p.p()}) a.scalars.push_back(int32_t(v));
 
     const int64_t pixel = p.k / 2, row = p.q() * pixel, image = p.p() * row;  // words from one to the next
-    a.output.element = Element::u32;
     a.output.dimensions = {{4, 1}, {4, 4}, {block.channels / 32, 16}, {e.panels, block.channels / 2}, {8, pixel}};
     std::vector<ViewDimension> pixels = {{2, 8 * pixel}, {block.pixels / 16, 16 * pixel}, {up(p.pixels(), block.pixels), block.pixels * pixel}};
     if (depsep) {

@@ -16,7 +16,7 @@ struct TensorCoreBlock {
     int64_t pixels = 0;    // conv2d and pointwise: of all images, one after another; depsep: of two rows, half of them each. A multiple of 16
 };
 
-// The arguments of a kernel in order; every buffer has stride 1 first and 16 bytes alignment. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
+// The arguments of a kernel in order. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
 //   conv2d     input u32 (4, c8, w, h, n), filter u32 (128, panel / 8, steps, s, r, panels), bias f32 (padded k),
 //                stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, activation, k, q, p, output
 //   pointwise  input u32 (4, c8, pixels), filter u32 (128, panel / 8, steps, panels), bias f32 (padded k), activation, k, output

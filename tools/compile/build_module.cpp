@@ -15,16 +15,23 @@ struct Autoscheduler {
 };
 
 // The same parameters on every machine, so that builds do not differ: two cores and 1 MiB of cache for each, as a small
-// server has them.
-const Autoscheduler autoschedulers[] = {
+// server has them; 132 multiprocessors, as an H100 has them.
+const Autoscheduler cpu_autoschedulers[] = {
     {"mullapudi2016", "Mullapudi2016", {{"parallelism", "2"}, {"last_level_cache_size", "1048576"}, {"balance", "40"}}},
     // The default beam of 32 takes 10 minutes for conv2d (1 032 662 states in each of 5 passes); 4 takes 20 s.
     {"adams2019", "Adams2019", {{"parallelism", "2"}, {"beam_size", "4"}}},
     {"li2018", "Li2018", {{"parallelism", "2"}}},
 };
+const Autoscheduler gpu_autoschedulers[] = {
+    {"mullapudi2016", "Mullapudi2016", {{"parallelism", "132"}, {"experimental_gpu_schedule", "1"}}},
+    {"anderson2021", "Anderson2021", {{"parallelism", "132"}}},
+    {"li2018", "Li2018", {{"parallelism", "132"}}},
+};
 
-AutoschedulerParams autoscheduler_for(const std::string &scheduler) {
-    for (const Autoscheduler &a : autoschedulers) {
+AutoschedulerParams autoscheduler_for(const std::string &scheduler, Isa isa) {
+    const std::vector<Autoscheduler> known = is_gpu(isa) ? std::vector<Autoscheduler>(std::begin(gpu_autoschedulers), std::end(gpu_autoschedulers))
+                                                         : std::vector<Autoscheduler>(std::begin(cpu_autoschedulers), std::end(cpu_autoschedulers));
+    for (const Autoscheduler &a : known) {
         if (scheduler != a.scheduler) continue;
         static std::mutex mutex;
         static std::set<std::string> loaded;
@@ -40,7 +47,7 @@ AutoschedulerParams autoscheduler_for(const std::string &scheduler) {
 Target kernel_target(Isa isa) { return Target(std::string(halide_target(isa))).with_feature(Target::NoRuntime); }
 
 Module build_module(const FunctionSpec &spec, const Target &target) {
-    const GeneratorContext context(target, autoscheduler_for(spec.scheduler));
+    const GeneratorContext context(target, autoscheduler_for(spec.scheduler, spec.isa));
     auto generator = Internal::GeneratorRegistry::create(spec.generator, context);
     for (const auto &[param, value] : spec.generator_params) generator->set_generatorparam_value(param, value);
     return generator->build_module(spec.name);

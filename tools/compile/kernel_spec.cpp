@@ -18,7 +18,9 @@ namespace {
 
 using json = nlohmann::json;
 
-constexpr const char *schedulers[] = {"hand", "tuned", "reference", "mullapudi2016", "adams2019", "li2018"};
+constexpr const char *schedulers[] = {"hand", "tuned", "reference", "mullapudi2016", "adams2019", "li2018", "anderson2021"};
+constexpr const char *gpu_schedulers[] = {"hand", "mullapudi2016", "li2018", "anderson2021"};
+constexpr const char *cpu_schedulers[] = {"hand", "tuned", "reference", "mullapudi2016", "adams2019", "li2018"};
 
 static_assert(std::size(knobs) <= std::tuple_size_v<decltype(Variant::knobs)>, "a tuned variant carries all knobs");
 
@@ -125,9 +127,10 @@ KernelSpec make_spec(Operator op, DType dtype, Isa isa, const std::string &sched
     return finish_spec(std::move(spec), problem);
 }
 
-KernelSpec make_gpu_spec(Operator op, DType dtype, Isa isa, const GpuSchedule &set, const std::vector<Condition> &when,
+KernelSpec make_gpu_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const GpuSchedule &set, const std::vector<Condition> &when,
                          const std::optional<ConvProblem> &problem) {
-    KernelSpec spec = begin_spec(op, dtype, isa, "hand", when);
+    KernelSpec spec = begin_spec(op, dtype, isa, scheduler, when);
+    if (scheduler != "hand") return finish_spec(std::move(spec), problem);  // the filter is one panel
     const GpuSchedule full = derive_gpu(set, op, problem);
     for (const GpuKnob &knob : gpu_knobs) {
         if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
@@ -141,6 +144,28 @@ KernelSpec make_gpu_spec(Operator op, DType dtype, Isa isa, const GpuSchedule &s
         if (full.c_vector > 1) spec.when.push_back({Field::c, Condition::Relation::multiple_of, full.c_vector});
         if (full.k_tile > 1) spec.when.push_back({Field::k, Condition::Relation::multiple_of, full.k_tile});
     }
+    return finish_spec(std::move(spec), problem);
+}
+
+// Of a row whose kernels run on tensor cores: {"tensor_cores": 2}.
+constexpr const char *tensor_cores_knob = "tensor_cores", *tensor_cores_token = "tc";
+
+KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set, const std::vector<Condition> &when,
+                                 const std::optional<ConvProblem> &problem) {
+    KernelSpec spec = begin_spec(op, DType::f16, isa, "hand", when);
+    spec.generator_params.erase("dtype");  // they have no other
+    spec.generator += "_mma";
+    const TensorCoreTile full = derive(set, op, problem);
+    spec.knobs.emplace_back(tensor_cores_token, 2);
+    for (const TensorCoreKnob &knob : tensor_core_knobs) {
+        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+        spec.generator_params[knob.name] = std::to_string(full.*knob.member);
+    }
+    const TensorCoreBlock block = block_of(full);
+    spec.filter_layout = {FilterLayout::Kind::lanes, block.channels, 0};
+    spec.block_pixels = block.pixels;
+    if (!problem)
+        for (Field field : {Field::c, Field::k}) spec.when.push_back({field, Condition::Relation::multiple_of, 8});
     return finish_spec(std::move(spec), problem);
 }
 
@@ -176,6 +201,14 @@ struct Row {
         return found;
     }
 
+    void check_scheduler(const std::string &scheduler, Isa isa) const {
+        const auto check = [&](const auto &allowed) {
+            if (std::find(std::begin(allowed), std::end(allowed), scheduler) == std::end(allowed))
+                fail(fmt::format("field \"scheduler\" is \"{}\"; allowed for {}: {}", scheduler, name(isa), fmt::join(allowed, ", ")));
+        };
+        is_gpu(isa) ? check(gpu_schedulers) : check(cpu_schedulers);
+    }
+
     std::vector<Isa> isas() const {
         if (!row.contains("isa") || !row["isa"].is_array() || row["isa"].empty()) fail("field \"isa\" is to be a list of " + isa_names());
         std::vector<Isa> out;
@@ -208,11 +241,12 @@ struct Row {
 
     // The knobs that the row sets, of those in `known`.
     template<typename S, typename KnownKnobs>
-    S read_knobs(const KnownKnobs &known) const {
+    S read_knobs(const KnownKnobs &known, const std::string &besides = "") const {
         S out;
         if (!row.contains("knobs")) return out;
         if (!row["knobs"].is_object()) fail("field \"knobs\" is to be an object");
         for (const auto &[key, value] : row["knobs"].items()) {
+            if (key == besides) continue;
             const auto knob = std::find_if(std::begin(known), std::end(known), [&](const auto &k) { return k.name == key; });
             if (knob == std::end(known)) fail(fmt::format("unknown knob \"{}\"", key));
             if (!value.is_number_integer() || value < 1 || value > 65536) fail(fmt::format("knob \"{}\" is {}; allowed: 1 to 65536", key, value.dump()));
@@ -222,6 +256,11 @@ struct Row {
     }
     Schedule schedule() const { return read_knobs<Schedule>(knobs); }
     GpuSchedule gpu_schedule() const { return read_knobs<GpuSchedule>(gpu_knobs); }
+    bool on_tensor_cores() const { return row.contains("knobs") && row["knobs"].is_object() && row["knobs"].contains(tensor_cores_knob); }
+    TensorCoreTile tensor_core_tile() const {
+        if (row["knobs"][tensor_cores_knob] != 2) fail(fmt::format("knob \"{}\" is {}; allowed: 2, or nothing", tensor_cores_knob, row["knobs"][tensor_cores_knob].dump()));
+        return read_knobs<TensorCoreTile>(tensor_core_knobs, tensor_cores_knob);
+    }
 
     // Refuses knobs that the hand-written schedule cannot keep to; what the row leaves out is derived first.
     void check_knobs(Operator op, Isa isa, const std::string &scheduler, const std::optional<ConvProblem> &problem) const {
@@ -261,11 +300,19 @@ KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const S
 }
 
 KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &set, const std::vector<Condition> &when) {
-    return make_gpu_spec(op, dtype, isa, set, when, std::nullopt);
+    return make_gpu_spec(op, dtype, isa, "hand", set, when, std::nullopt);
 }
 
-KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &set) {
-    return make_gpu_spec(problem.op, problem.dtype, isa, set, specialised_to(problem), problem);
+KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &set, const std::string &scheduler) {
+    return make_gpu_spec(problem.op, problem.dtype, isa, scheduler, set, specialised_to(problem), problem);
+}
+
+KernelSpec any_shape_on_tensor_cores(Operator op, Isa isa, const TensorCoreTile &set, const std::vector<Condition> &when) {
+    return make_tensor_core_spec(op, isa, set, when, std::nullopt);
+}
+
+KernelSpec specialise_on_tensor_cores(const ConvProblem &problem, Isa isa, const TensorCoreTile &set) {
+    return make_tensor_core_spec(problem.op, isa, set, specialised_to(problem), problem);
 }
 
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
@@ -285,7 +332,10 @@ KernelSpec specialise(const TuningRecord &record) {
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
-    if (is_gpu(processor.best)) return specialise_on_gpu(problem, processor.best);
+    if (is_gpu(processor.best)) {
+        const bool tensor_cores = backend(processor.best) == Backend::cuda && problem.dtype == DType::f16 && why_not_on_tensor_cores(problem).empty();
+        return tensor_cores ? specialise_on_tensor_cores(problem, processor.best) : specialise_on_gpu(problem, processor.best);
+    }
     why_not = why_no_schedule(problem.dtype, processor.best);
     if (!why_not.empty()) return std::nullopt;
     for (int i = int(processor.best); i >= 0; i--) {
@@ -333,16 +383,23 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         if (tuned && !item.contains("suite")) row.fail("field \"suite\" is missing; a tuned row names the suite whose problems have records");
         if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
         for (const auto &[dtype, isa] : row.targets()) {
+            row.check_scheduler(scheduler, isa);
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (is_gpu(isa)) {
-                if (scheduler != "hand") row.fail(fmt::format("field \"scheduler\" is \"{}\"; allowed for {}: hand", scheduler, name(isa)));
+                const bool tensor_cores = row.on_tensor_cores();
+                if (tensor_cores && (dtype != DType::f16 || backend(isa) != Backend::cuda || op == Operator::depthwise || scheduler != "hand"))
+                    row.fail(fmt::format("knob \"{}\" is for conv2d, pointwise and depsep of f16 on CUDA by scheduler hand", tensor_cores_knob));
                 if (!item.contains("suite")) {
-                    add(row, any_shape_on_gpu(op, dtype, isa, row.gpu_schedule(), row.conditions()));
+                    if (scheduler != "hand") row.fail(fmt::format("field \"suite\" is missing; {} schedules for one shape", scheduler));
+                    add(row, tensor_cores ? any_shape_on_tensor_cores(op, isa, row.tensor_core_tile(), row.conditions())
+                                          : any_shape_on_gpu(op, dtype, isa, row.gpu_schedule(), row.conditions()));
                     continue;
                 }
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
                     if (problem.op != op || problem.dtype != dtype) continue;
-                    KernelSpec spec = specialise_on_gpu(problem, isa, row.gpu_schedule());
+                    if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
+                    KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
+                                                   : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
                     spec.suite = row.text("suite");
                     add(row, spec);
                 }
@@ -384,14 +441,14 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DTyp
         packer.name = prefix + "panels";
         packer.generator = "pack_panels";
         break;
+    case FilterLayout::Kind::lanes:
+        packer.name = prefix + "lanes";
+        packer.generator = "pack_lanes";
+        break;
     case FilterLayout::Kind::winograd:
         packer.name = prefix + fmt::format("winograd{}", layout.tile);
         packer.generator = "pack_winograd";
         packer.generator_params["winograd"] = std::to_string(layout.tile);
-        break;
-    case FilterLayout::Kind::lanes:
-        packer.name = prefix + "lanes";
-        packer.generator = "pack_lanes";
         break;
     }
     return packer;
@@ -440,7 +497,8 @@ std::string to_json(const KernelSpec &spec) {
     json j = function_json(spec);
     j.update({{"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)}, {"suite", spec.suite},
               {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when},
-              {"filter_layout", {{"kind", int(spec.filter_layout.kind)}, {"panel", spec.filter_layout.panel}, {"tile", spec.filter_layout.tile}}}});
+              {"filter_layout", {{"kind", int(spec.filter_layout.kind)}, {"panel", spec.filter_layout.panel}, {"tile", spec.filter_layout.tile}}},
+              {"block_pixels", spec.block_pixels}});
     return j.dump(1) + "\n";
 }
 
@@ -460,6 +518,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
                              c.at("value").get<int64_t>()});
     const json &layout = j.at("filter_layout");
     spec.filter_layout = {FilterLayout::Kind(layout.at("kind").get<int>()), layout.at("panel"), layout.at("tile")};
+    spec.block_pixels = j.at("block_pixels");
     return spec;
 }
 

@@ -4,6 +4,7 @@
 
 #include "runtime/registry.h"
 #include "schedules/gpu/gpu_schedule.h"
+#include "schedules/gpu/tensor_core_tile.h"
 #include "schedules/schedule.h"
 #include "tools/tuning/record.h"
 
@@ -37,6 +38,7 @@ struct KernelSpec : FunctionSpec {
     std::vector<std::pair<std::string, int64_t>> knobs;  // tokens and values, as the row sets them
     std::vector<Condition> when;
     FilterLayout filter_layout;                          // Variant::filter_layout
+    int64_t block_pixels = 0;                            // Variant::block_pixels
 };
 
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
@@ -51,7 +53,11 @@ KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &sc
 // The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
 // and multiplier = 1 for a depthwise half.
 KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &knobs, const std::vector<Condition> &when);
-KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {});
+KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {}, const std::string &scheduler = "hand");
+
+// The same two for f16 kernels on tensor cores, of conv2d, pointwise or depsep. Knob "tensor_cores" is 2 in their names.
+KernelSpec any_shape_on_tensor_cores(Operator op, Isa isa, const TensorCoreTile &knobs, const std::vector<Condition> &when);
+KernelSpec specialise_on_tensor_cores(const ConvProblem &problem, Isa isa, const TensorCoreTile &knobs = {});
 
 // The scheduler "tuned": the schedule of "hand" with the record's knobs as they are, complete, nothing derived; and since they were
 // measured on exactly this problem, the kernel takes its batch size (its number of pixels) only. They are valid, as in every ok record

@@ -120,7 +120,8 @@ void store(Warp &w, const Step &s, uint32_t active) {
         else look_up_global(w, s, r, "writes");
         const unsigned shift = shared ? w.launch->program.shared_shift : w.launch->program.global_shift;
         each_lane(r.active, [&](int l) {
-            if (space != Space::local) CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes[l]);
+            if (space != Space::local)
+                CheckedAccess{w, s, l, r.addresses[l], !shared, shift}.write(r.cells[l], r.bytes, r.memory[l], bytes[l]);
             copy_bytes(r.memory[l], bytes[l], r.bytes);
         });
         if (shared) {
@@ -247,7 +248,8 @@ void decode_load_or_store(Decoder &d, const Instruction &i, Opcode &op, Step &s,
     }
     if (is_load && s.space == Space::param) {
         s.kind = InstructionClass::load_param, s.run = load_param;
-        if (s.offset < 0 || static_cast<size_t>(s.offset) + static_cast<size_t>(s.bytes) * s.count > d.program().param_bytes) throw Unknown("an address outside the parameters");
+        if (s.offset < 0 || static_cast<size_t>(s.offset) + static_cast<size_t>(s.bytes) * s.count > d.program().param_bytes)
+            throw Unknown("an address outside the parameters");
         return;
     }
     if (s.space == Space::param || (!is_load && s.space == Space::constant)) throw Unknown("a store to this space");

@@ -444,7 +444,8 @@ void bit_field_insert(Warp &w, const Step &s, uint32_t active) {
     for_lanes(w, active, [&](int l) {
         const uint32_t position = w.at<uint32_t>(s.c)[l] & 0xff, count = w.at<uint32_t>(length)[l] & 0xff;
         const uint64_t m = mask(position, count);
-        const uint64_t a = s.wide ? w.at<uint64_t>(s.a)[l] : w.at<uint32_t>(s.a)[l], b = s.wide ? w.at<uint64_t>(s.b)[l] : w.at<uint32_t>(s.b)[l];
+        const uint64_t a = s.wide ? w.at<uint64_t>(s.a)[l] : w.at<uint32_t>(s.a)[l],
+                       b = s.wide ? w.at<uint64_t>(s.b)[l] : w.at<uint32_t>(s.b)[l];
         const uint64_t r = (b & ~m) | ((position < 64 ? a << position : 0) & m);
         if (s.wide) w.at<uint64_t>(s.d)[l] = r;
         else w.at<uint32_t>(s.d)[l] = static_cast<uint32_t>(r);
@@ -502,7 +503,9 @@ void pack(Warp &w, const Step &s, uint32_t active) {
         uint64_t low = 0, high = 0;
         for (int p = 0; p < parts; ++p) {
             const int a = s.list[static_cast<size_t>(p)], to = p * part_bits;
-            const uint64_t v = part_bits == 64 ? w.at<uint64_t>(a)[l] : part_bits == 32 ? w.at<uint32_t>(a)[l] : w.at<uint32_t>(a)[l] & 0xffff;
+            const uint64_t v = part_bits == 64   ? w.at<uint64_t>(a)[l]
+                               : part_bits == 32 ? w.at<uint32_t>(a)[l]
+                                                 : w.at<uint32_t>(a)[l] & 0xffff;
             (to >= 64 ? high : low) |= v << to % 64;
         }
         if (bits == 32) w.at<uint32_t>(s.d)[l] = static_cast<uint32_t>(low);
@@ -573,7 +576,8 @@ void decode_compare(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     s.run = set_predicate_of(t);
     d.expect_operands(i, combination ? 4 : 3, combination ? 4 : 3);
     s.d = i.operands[0].kind == Operand::Kind::sink ? -1 : d.predicate(i.operands[0]);
-    if (!i.operands[0].parts.empty() && i.operands[0].parts[0].kind != Operand::Kind::sink) s.predicate = d.predicate(i.operands[0].parts[0]);
+    if (!i.operands[0].parts.empty() && i.operands[0].parts[0].kind != Operand::Kind::sink)
+        s.predicate = d.predicate(i.operands[0].parts[0]);
     s.a = d.source(i, 1, bits_of(t)), s.b = d.source(i, 2, bits_of(t));
     s.option = static_cast<uint32_t>(comparison | combination << 8);
     if (combination) {
@@ -641,9 +645,10 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32);
         return true;
     }
-    static const std::vector<const char *> names{"add", "sub", "mul", "mad", "div", "rem", "min", "max", "neg", "abs", "and", "or", "xor", "not",
-                                                 "shl", "shr", "shf", "popc", "clz", "brev", "bfind", "bfe", "bfi", "prmt", "lop3", "selp", "fma", "rcp",
-                                                 "sqrt", "rsqrt", "ex2", "lg2", "sin", "cos", "tanh", "copysign"};
+    static const std::vector<const char *> names{"add", "sub",  "mul",   "mad", "div", "rem",  "min",  "max",  "neg",
+                                                 "abs", "and",  "or",    "xor", "not", "shl",  "shr",  "shf",  "popc",
+                                                 "clz", "brev", "bfind", "bfe", "bfi", "prmt", "lop3", "selp", "fma",
+                                                 "rcp", "sqrt", "rsqrt", "ex2", "lg2", "sin",  "cos",  "tanh", "copysign"};
     if (std::none_of(names.begin(), names.end(), [&](const char *n) { return name == n; })) return false;
 
     // The modifiers that several have. Approximations are as exact as can be.
@@ -681,7 +686,8 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     else if (name == "fma" || name == "mad") {
         sources = 3;
         if (t == Type::f16 && !m.saturate && !m.flush) s.run = relu ? Three<Half, FmaHalf<true>>::run : Three<Half, FmaHalf<false>>::run;
-        else if (t == Type::f16x2 && !m.saturate && !m.flush) s.run = relu ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
+        else if (t == Type::f16x2 && !m.saturate && !m.flush)
+            s.run = relu ? Three<Half2, FmaHalf<true>>::run : static_cast<Run>(fast_fma_f16x2);
         else if (relu) throw Unknown("relu of another type than f16");
         else if (t == Type::f64) s.run = Three<double, Fma>::run;
         else if (t == Type::f32) s.run = m.flush || m.saturate ? modified<Fma, Three>(m) : static_cast<Run>(fast_fma_f32);
@@ -696,8 +702,11 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         if (clamp < 0) s.run = nullptr;
     } else if (name == "bfe") {
         sources = 3, second_bits = 32;
-        s.run = t == Type::u32 ? ternary<uint32_t, uint32_t, uint32_t, uint32_t, Bfe> : t == Type::s32 ? ternary<int32_t, int32_t, uint32_t, uint32_t, Bfe>
-              : t == Type::u64 ? ternary<uint64_t, uint64_t, uint32_t, uint32_t, Bfe> : t == Type::s64 ? ternary<int64_t, int64_t, uint32_t, uint32_t, Bfe> : nullptr;
+        s.run = t == Type::u32   ? ternary<uint32_t, uint32_t, uint32_t, uint32_t, Bfe>
+                : t == Type::s32 ? ternary<int32_t, int32_t, uint32_t, uint32_t, Bfe>
+                : t == Type::u64 ? ternary<uint64_t, uint64_t, uint32_t, uint32_t, Bfe>
+                : t == Type::s64 ? ternary<int64_t, int64_t, uint32_t, uint32_t, Bfe>
+                                 : nullptr;
     } else if (name == "bfi" && (t == Type::b32 || t == Type::b64)) {
         s.run = bit_field_insert;
         s.wide = bits == 64;
@@ -729,22 +738,35 @@ bool decode_arithmetic(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
         sources = 1;
     } else if (name == "popc" || name == "clz" || name == "bfind") {
         sources = 1, result_bits = 32;
-        if (name == "popc") s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Popc> : t == Type::b64 ? unary<uint32_t, uint64_t, Popc> : nullptr;
-        if (name == "clz") s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Clz> : t == Type::b64 ? unary<uint32_t, uint64_t, Clz> : nullptr;
-        if (name == "bfind") s.run = t == Type::u32 ? unary<uint32_t, uint32_t, Bfind> : t == Type::s32 ? unary<uint32_t, int32_t, Bfind>
-                                   : t == Type::u64 ? unary<uint32_t, uint64_t, Bfind> : t == Type::s64 ? unary<uint32_t, int64_t, Bfind> : nullptr;
+        if (name == "popc")
+            s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Popc> : t == Type::b64 ? unary<uint32_t, uint64_t, Popc> : nullptr;
+        if (name == "clz")
+            s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Clz> : t == Type::b64 ? unary<uint32_t, uint64_t, Clz> : nullptr;
+        if (name == "bfind")
+            s.run = t == Type::u32   ? unary<uint32_t, uint32_t, Bfind>
+                    : t == Type::s32 ? unary<uint32_t, int32_t, Bfind>
+                    : t == Type::u64 ? unary<uint32_t, uint64_t, Bfind>
+                    : t == Type::s64 ? unary<uint32_t, int64_t, Bfind>
+                                     : nullptr;
     } else if (name == "brev") {
         sources = 1;
         s.run = t == Type::b32 ? unary<uint32_t, uint32_t, Brev> : t == Type::b64 ? unary<uint64_t, uint64_t, Brev> : nullptr;
-    } else if (real && (name == "rcp" || name == "sqrt" || name == "rsqrt" || name == "ex2" || name == "lg2" || name == "sin" || name == "cos" || name == "tanh")) {
+    } else if (real && (name == "rcp" || name == "sqrt" || name == "rsqrt" || name == "ex2" || name == "lg2" || name == "sin" ||
+                        name == "cos" || name == "tanh")) {
         sources = 1;
         if (t != Type::f64) s.kind = InstructionClass::special;
         if (!approximate && !nearest) throw Unknown("neither approx nor rn");
-        s.run = name == "rcp" ? of_float<Rcp, One>(t, m) : name == "sqrt" ? of_float<Sqrt, One>(t, m) : name == "rsqrt" ? of_float<Rsqrt, One>(t, m)
-              : name == "ex2" ? of_float<Ex2, One>(t, m) : name == "lg2" ? of_float<Lg2, One>(t, m) : name == "sin" ? of_float<Sin, One>(t, m)
-              : name == "cos" ? of_float<Cos, One>(t, m) : of_float<Tanh, One>(t, m);
+        s.run = name == "rcp"     ? of_float<Rcp, One>(t, m)
+                : name == "sqrt"  ? of_float<Sqrt, One>(t, m)
+                : name == "rsqrt" ? of_float<Rsqrt, One>(t, m)
+                : name == "ex2"   ? of_float<Ex2, One>(t, m)
+                : name == "lg2"   ? of_float<Lg2, One>(t, m)
+                : name == "sin"   ? of_float<Sin, One>(t, m)
+                : name == "cos"   ? of_float<Cos, One>(t, m)
+                                  : of_float<Tanh, One>(t, m);
     }
-    if (t == Type::f32 && (name == "fma" || name == "mad" || name == "add" || name == "sub" || name == "mul")) s.kind = InstructionClass::fma_f32;
+    if (t == Type::f32 && (name == "fma" || name == "mad" || name == "add" || name == "sub" || name == "mul"))
+        s.kind = InstructionClass::fma_f32;
     d.expect_operands(i, 1 + sources, 1 + sources);
     s.d = d.destination(i, 0, result_bits), s.a = d.source(i, 1, bits);
     if (sources > 1) s.b = d.source(i, 2, second_bits);

@@ -16,8 +16,8 @@ void fail(const Warp &w, const Step &s, int lane, int error, const std::string &
     const Launch &launch = *w.launch;
     const std::string who = lane < 0 ? fmt::format("warp {}", w.index)
                                      : fmt::format("thread {}", triple(launch.thread(static_cast<unsigned>(w.index * lanes + lane))));
-    throw Fault{error, fmt::format("kernel {}, block {}, {}, line {} of its PTX \"{}\": {}", launch.program.kernel.name, triple(launch.at), who,
-                                   s.source->line, s.source->text, found)};
+    throw Fault{error, fmt::format("kernel {}, block {}, {}, line {} of its PTX \"{}\": {}", launch.program.kernel.name, triple(launch.at),
+                                   who, s.source->line, s.source->text, found)};
 }
 
 void CheckedAccess::race(const Mark &m, const char *doing, const char *done) const {
@@ -38,13 +38,16 @@ void CheckedAccess::race(const Mark &m, const char *doing, const char *done) con
     } else if (m.thread / lanes == warp.index || m.thread == (Mark::several_lanes | warp.index)) {
         order = "bar.sync or bar.warp.sync";
     }
-    fail(warp, step, lane, launch_failed, fmt::format("a race in {} memory: it {} address {:#x}, which {} {} without {} in between", global ? "global" : "shared",
-                                                      doing, address, who, done, order));
+    fail(warp, step, lane, launch_failed,
+         fmt::format("a race in {} memory: it {} address {:#x}, which {} {} without {} in between", global ? "global" : "shared", doing,
+                     address, who, done, order));
 }
 
 void CheckedAccess::is_pending(const Mark &) const {
-    fail(warp, step, lane, launch_failed, fmt::format("it accesses address {:#x} in shared memory, where a cp.async writes that its thread has not waited for "
-                                                      "(cp.async.wait_group or wait_all)", address));
+    fail(warp, step, lane, launch_failed,
+         fmt::format("it accesses address {:#x} in shared memory, where a cp.async writes that its thread has not waited for "
+                     "(cp.async.wait_group or wait_all)",
+                     address));
 }
 
 void CheckedAccess::write_unsettled(Cell &c, const uint8_t *before, const uint8_t *after) const {

@@ -27,8 +27,9 @@ private:
     // An access that cannot be in the way of this one: the usual case, found out quickly.
     bool settled(const Mark &m) const {
         const Launch &launch = *warp.launch;
-        return m.time == 0 || (!m.other_blocks && m.kind == Mark::plain &&
-                               (global ? m.time >= launch.block_start && m.thread == thread() : m.time < launch.barrier_time || m.thread == thread()));
+        return m.time == 0 ||
+               (!m.other_blocks && m.kind == Mark::plain &&
+                (global ? m.time >= launch.block_start && m.thread == thread() : m.time < launch.barrier_time || m.thread == thread()));
     }
     void write_unsettled(Cell &, const uint8_t *before, const uint8_t *after) const;
     bool fresh(const Mark &) const;      // nobody has accessed it, as far as the present block's checks go

@@ -44,9 +44,11 @@ D converted(S from, uint32_t option) {
             return static_cast<D>(v);
         }
     } else if constexpr (is_real<D>) {
-        // Integers of up to 32 bits are exact in double; those of 64 go to float in one rounding, and to half where they overflow or are exact.
+        // Integers of up to 32 bits are exact in double; those of 64 go to float in one rounding, and to half where they overflow or are
+        // exact.
         if constexpr (std::is_same_v<D, Half>) return {half_of_double(static_cast<double>(from), mode)};
-        else if constexpr (std::is_same_v<D, float>) return mode == Rounding::nearest ? static_cast<float>(from) : float_of_double(static_cast<double>(from), mode);
+        else if constexpr (std::is_same_v<D, float>)
+            return mode == Rounding::nearest ? static_cast<float>(from) : float_of_double(static_cast<double>(from), mode);
         else return static_cast<double>(from);
     } else {
         if (option & saturate) {
@@ -169,7 +171,8 @@ bool decode_conversion(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     if (op.take("relu")) s.option |= relu;
     const Type to = op.need_type(), from = op.need_type();
     if (to == Type::f16x2) {
-        if (from != Type::f32 || near < 0 || s.option & ~(rounding_mask | relu)) throw Unknown("another conversion to pairs than with a rounding from f32");
+        if (from != Type::f32 || near < 0 || s.option & ~(rounding_mask | relu))
+            throw Unknown("another conversion to pairs than with a rounding from f32");
         s.run = floats_to_half2;
         d.expect_operands(i, 3, 3);
         s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32);
@@ -187,7 +190,8 @@ bool decode_conversion(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
     s.wide = destination.kind == Operand::Kind::reg && destination.reg.bits == 64 && bits_of(to) < 64;
     s.d = d.destination(destination, s.wide ? 64 : bits_of(to));
     const Operand &source = i.operands[1];
-    if (source.kind == Operand::Kind::reg && source.reg.bits == 64 && bits_of(from) < 64) throw Unknown("a source register of 64 bits for a narrower type");
+    if (source.kind == Operand::Kind::reg && source.reg.bits == 64 && bits_of(from) < 64)
+        throw Unknown("a source register of 64 bits for a narrower type");
     s.a = d.source(i, 1, bits_of(from));
     return true;
 }

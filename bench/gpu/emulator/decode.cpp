@@ -16,19 +16,23 @@ struct NamedType {
     Type type;
     int bits;
 };
-constexpr NamedType types[] = {{"pred", Type::pred, 1},  {"b8", Type::b8, 8},     {"b16", Type::b16, 16},  {"b32", Type::b32, 32},     {"b64", Type::b64, 64},
-                               {"b128", Type::b128, 128}, {"u8", Type::u8, 8},     {"u16", Type::u16, 16},  {"u32", Type::u32, 32},     {"u64", Type::u64, 64},
-                               {"s8", Type::s8, 8},      {"s16", Type::s16, 16},  {"s32", Type::s32, 32},  {"s64", Type::s64, 64},     {"f16", Type::f16, 16},
-                               {"f16x2", Type::f16x2, 32}, {"bf16", Type::bf16, 16}, {"f32", Type::f32, 32}, {"f64", Type::f64, 64}};
+constexpr NamedType types[] = {{"pred", Type::pred, 1},  {"b8", Type::b8, 8},       {"b16", Type::b16, 16}, {"b32", Type::b32, 32},
+                               {"b64", Type::b64, 64},   {"b128", Type::b128, 128}, {"u8", Type::u8, 8},    {"u16", Type::u16, 16},
+                               {"u32", Type::u32, 32},   {"u64", Type::u64, 64},    {"s8", Type::s8, 8},    {"s16", Type::s16, 16},
+                               {"s32", Type::s32, 32},   {"s64", Type::s64, 64},    {"f16", Type::f16, 16}, {"f16x2", Type::f16x2, 32},
+                               {"bf16", Type::bf16, 16}, {"f32", Type::f32, 32},    {"f64", Type::f64, 64}};
 
 // In the order of SpecialRegister.
-constexpr const char *special_names[] = {"%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x", "%ctaid.y", "%ctaid.z",
-                                         "%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid", "%warpid", "%nwarpid", "%lanemask_eq", "%lanemask_le",
-                                         "%lanemask_lt", "%lanemask_ge", "%lanemask_gt", "%dynamic_smem_size", "%total_smem_size"};
+constexpr const char *special_names[] = {
+    "%tid.x",          "%tid.y",       "%tid.z",       "%ntid.x",      "%ntid.y",      "%ntid.z",      "%ctaid.x",
+    "%ctaid.y",        "%ctaid.z",     "%nctaid.x",    "%nctaid.y",    "%nctaid.z",    "%laneid",      "%warpid",
+    "%nwarpid",        "%lanemask_eq", "%lanemask_le", "%lanemask_lt", "%lanemask_ge", "%lanemask_gt", "%dynamic_smem_size",
+    "%total_smem_size"};
 static_assert(std::size(special_names) == special_registers);
 
 void unknown(Warp &w, const Step &s, uint32_t) {
-    fail(w, s, -1, illegal_instruction, fmt::format("the emulator does not know this instruction: {}", w.launch->program.unknown.at(s.source)));
+    fail(w, s, -1, illegal_instruction,
+         fmt::format("the emulator does not know this instruction: {}", w.launch->program.unknown.at(s.source)));
 }
 void trap(Warp &w, const Step &s, uint32_t active) { fail(w, s, __builtin_ctz(active), launch_failed, "trap"); }
 void nothing(Warp &, const Step &, uint32_t) {}
@@ -269,7 +273,8 @@ void Decoder::decode() {
     program_.shared_shift = shared_shift_, program_.global_shift = global_shift_;
 }
 
-std::unique_ptr<Program> decode(const Kernel &kernel, const Module &module, const std::map<std::string, uint64_t> &addresses, uint64_t reserved) {
+std::unique_ptr<Program> decode(const Kernel &kernel, const Module &module, const std::map<std::string, uint64_t> &addresses,
+                                uint64_t reserved) {
     auto program = std::make_unique<Program>();
     program->kernel = kernel;
     Decoder(*program, module, addresses, reserved).decode();

@@ -362,12 +362,14 @@ int load(void **module, const void *image, std::string &sentence) {
     }
     const ptx::Module &text = loaded->text;
     if (text.target > d.device.compute_capability)
-        return sentence = fmt::format("the module is PTX for sm_{}, the device is an sm_{}", text.target, d.device.compute_capability), no_binary_for_gpu;
+        return sentence = fmt::format("the module is PTX for sm_{}, the device is an sm_{}", text.target, d.device.compute_capability),
+               no_binary_for_gpu;
     // PTX 7.8 came with CUDA 11.8, 8.x with 12.x, 9.x with 13.x.
     const int needs = text.version >= 70 ? (text.version / 10 + 4) * 1000 + text.version % 10 * 10 : 0;
     if (needs > d.device.driver_version)
-        return sentence = fmt::format("the module is PTX {}.{}, which needs a driver of CUDA {}.{}; this one is of CUDA {}.{}", text.version / 10, text.version % 10,
-                                      needs / 1000, needs % 1000 / 10, d.device.driver_version / 1000, d.device.driver_version % 1000 / 10),
+        return sentence = fmt::format("the module is PTX {}.{}, which needs a driver of CUDA {}.{}; this one is of CUDA {}.{}",
+                                      text.version / 10, text.version % 10, needs / 1000, needs % 1000 / 10, d.device.driver_version / 1000,
+                                      d.device.driver_version % 1000 / 10),
                unsupported_ptx_version;
     for (const std::vector<Variable> *variables : {&text.global, &text.constant})
         for (const Variable &v : *variables) {
@@ -447,7 +449,8 @@ Function *function_of(void *handle) {
     auto *f = static_cast<Function *>(handle);
     return driver().functions.count(f) ? f : nullptr;
 }
-constexpr int max_threads_attribute = 0, shared_attribute = 1, local_attribute = 3, ptx_attribute = 5, dynamic_shared_attribute = 8, carveout_attribute = 9;
+constexpr int max_threads_attribute = 0, shared_attribute = 1, local_attribute = 3, ptx_attribute = 5, dynamic_shared_attribute = 8,
+              carveout_attribute = 9;
 int function_set_attribute(void *function, int attribute, int value) {
     SEPAL_IN_CONTEXT;
     Function *f = function_of(function);
@@ -457,7 +460,8 @@ int function_set_attribute(void *function, int attribute, int value) {
     const uint64_t all = static_cast<uint64_t>(value) + f->program->static_shared_bytes;
     const int most = driver().device.shared_bytes_of_block;
     if (all > static_cast<uint64_t>(most))
-        return fault(invalid_value, fmt::format("kernel {}: {} bytes of shared memory are asked for, a block can have {}", f->program->kernel.name, all, most));
+        return fault(invalid_value, fmt::format("kernel {}: {} bytes of shared memory are asked for, a block can have {}",
+                                                f->program->kernel.name, all, most));
     f->most_dynamic_shared = static_cast<uint64_t>(value);
     return success;
 }
@@ -466,7 +470,9 @@ int function_get_attribute(int *value, int attribute, void *function) {
     const Function *f = function_of(function);
     if (!f) return invalid_handle;
     switch (attribute) {
-    case max_threads_attribute: *value = static_cast<int>(f->program->kernel.max_threads ? f->program->kernel.max_threads : most_threads); return success;
+    case max_threads_attribute:
+        *value = static_cast<int>(f->program->kernel.max_threads ? f->program->kernel.max_threads : most_threads);
+        return success;
     case shared_attribute: *value = static_cast<int>(f->program->static_shared_bytes); return success;
     case local_attribute: *value = static_cast<int>(f->program->local_bytes); return success;
     case ptx_attribute: *value = f->module->text.version; return success;
@@ -507,7 +513,9 @@ int memory_get_info(size_t *free, size_t *all) {
 // The allocation that holds the bytes; a fault when there is none.
 Allocation *range(const char *call, Address address, size_t bytes) {
     Allocation *a = driver().memory.find(address, bytes);
-    if (!a) fault(invalid_value, fmt::format("{}: {} bytes at address {:#x}, {}", call, bytes, address, driver().memory.explain(address, bytes)));
+    if (!a)
+        fault(invalid_value,
+              fmt::format("{}: {} bytes at address {:#x}, {}", call, bytes, address, driver().memory.explain(address, bytes)));
     return a;
 }
 int copy_in(Address to, const void *from, size_t bytes) {
@@ -668,21 +676,26 @@ std::string refusal(const Function &f, const LaunchRequest &r) {
     for (int d = 0; d < 3; ++d) {
         const auto n = static_cast<size_t>(d);
         const unsigned most_blocks = d == 0 ? 0x7fffffffu : 65535u, most = d == 2 ? 64 : most_threads;
-        if (r.grid[n] == 0 || r.grid[n] > most_blocks) return fmt::format("a grid with {} blocks in {}; 1 to {} are possible", r.grid[n], "xyz"[d], most_blocks);
-        if (r.block[n] == 0 || r.block[n] > most) return fmt::format("a block with {} threads in {}; 1 to {} are possible", r.block[n], "xyz"[d], most);
+        if (r.grid[n] == 0 || r.grid[n] > most_blocks)
+            return fmt::format("a grid with {} blocks in {}; 1 to {} are possible", r.grid[n], "xyz"[d], most_blocks);
+        if (r.block[n] == 0 || r.block[n] > most)
+            return fmt::format("a block with {} threads in {}; 1 to {} are possible", r.block[n], "xyz"[d], most);
     }
     if (threads > most_threads) return fmt::format("a block of {} threads; {} are possible", threads, most_threads);
-    if (p.kernel.max_threads && threads > p.kernel.max_threads) return fmt::format("a block of {} threads, but the kernel has .maxntid {}", threads, p.kernel.max_threads);
+    if (p.kernel.max_threads && threads > p.kernel.max_threads)
+        return fmt::format("a block of {} threads, but the kernel has .maxntid {}", threads, p.kernel.max_threads);
     if (r.dynamic_shared_bytes + p.static_shared_bytes > static_cast<uint64_t>(device.shared_bytes_of_block))
-        return fmt::format("{} bytes of shared memory; a block can have {}", r.dynamic_shared_bytes + p.static_shared_bytes, device.shared_bytes_of_block);
+        return fmt::format("{} bytes of shared memory; a block can have {}", r.dynamic_shared_bytes + p.static_shared_bytes,
+                           device.shared_bytes_of_block);
     if (r.dynamic_shared_bytes > f.most_dynamic_shared)
-        return fmt::format("{} bytes of dynamic shared memory; without a larger CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES {} are allowed", r.dynamic_shared_bytes,
-                           f.most_dynamic_shared);
+        return fmt::format(
+            "{} bytes of dynamic shared memory; without a larger CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES {} are allowed",
+            r.dynamic_shared_bytes, f.most_dynamic_shared);
     return {};
 }
 
-int launch_kernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params,
-                  void **extra) {
+int launch_kernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+                  void *stream, void **params, void **extra) {
     SEPAL_IN_CONTEXT;
     Driver &d = driver();
     const Function *f = function_of(function);
@@ -692,14 +705,17 @@ int launch_kernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigne
     request.grid = {gx, gy, gz}, request.block = {bx, by, bz};
     request.dynamic_shared_bytes = shared;
     request.most_warp_instructions = d.device.most_warp_instructions;
-    if (const std::string why = refusal(*f, request); !why.empty()) return fault(invalid_value, fmt::format("kernel {} is not launched: {}", p.kernel.name, why));
+    if (const std::string why = refusal(*f, request); !why.empty())
+        return fault(invalid_value, fmt::format("kernel {} is not launched: {}", p.kernel.name, why));
     request.params.resize(p.param_bytes);
     if (extra) {  // one packed buffer: pairs of a tag (1 pointer, 2 size) and its value, up to tag 0
         for (void **e = extra; *e; e += 2)
             if (reinterpret_cast<uintptr_t>(*e) == 1) std::memcpy(request.params.data(), e[1], p.param_bytes);
     } else {
-        if (!params && p.param_bytes) return fault(invalid_value, fmt::format("kernel {} is not launched: it has parameters and none are given", p.kernel.name));
-        for (size_t n = 0; n < p.kernel.params.size(); ++n) std::memcpy(request.params.data() + p.param_offsets[n], params[n], p.kernel.params[n].bytes);
+        if (!params && p.param_bytes)
+            return fault(invalid_value, fmt::format("kernel {} is not launched: it has parameters and none are given", p.kernel.name));
+        for (size_t n = 0; n < p.kernel.params.size(); ++n)
+            std::memcpy(request.params.data() + p.param_offsets[n], params[n], p.kernel.params[n].bytes);
     }
     int error = d.device.launch_error;
     if (error) {

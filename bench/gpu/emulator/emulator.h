@@ -11,9 +11,9 @@
 //   reserved bytes are; misaligned ones; reads of bytes that no thread of the block has written;
 // - races: two threads access the same bytes, at least one of them writes, and nothing orders them. Threads of a block are ordered by
 //   bar.sync; threads of a warp also by bar.warp.sync (one of some lanes counts for all), and by nothing else: that a warp's lanes run in
-//   step is no order. Blocks of a launch are not ordered. Two threads may write the same bytes with the same values (tiles that overlap do), but nobody may read them
-//   before a barrier. Atomics race with all but atomics. A race is seen at the size of the narrowest access that the kernel has in
-//   that space;
+//   step is no order. Blocks of a launch are not ordered. Two threads may write the same bytes with the same values (tiles that overlap
+//   do), but nobody may read them before a barrier. Atomics race with all but atomics. A race is seen at the size of the narrowest access
+//   that the kernel has in that space;
 // - bar.sync, bar.warp.sync, shfl.sync, mma.sync, ldmatrix that not all threads of the warp reach together, and threads that end while
 //   others of their block wait at a barrier;
 // - an instruction that the emulator does not know, where it is reached; trap; a launch that does not end.

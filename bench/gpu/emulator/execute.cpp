@@ -101,10 +101,14 @@ private:
         const Warp *waiting = nullptr, *ended = nullptr;
         for (const Warp &w : launch_.warps) (w.barrier ? waiting : ended) = &w;
         if (!waiting) return false;
-        if (ended) fail(*waiting, *waiting->barrier, -1, launch_failed, fmt::format("it waits for warp {}, whose threads have ended", ended->index));
+        if (ended)
+            fail(*waiting, *waiting->barrier, -1, launch_failed,
+                 fmt::format("it waits for warp {}, whose threads have ended", ended->index));
         for (const Warp &w : launch_.warps)
             if (w.barrier->option != waiting->barrier->option)
-                fail(w, *w.barrier, -1, launch_failed, fmt::format("it waits at barrier {} and warp {} at barrier {}", w.barrier->option, waiting->index, waiting->barrier->option));
+                fail(w, *w.barrier, -1, launch_failed,
+                     fmt::format("it waits at barrier {} and warp {} at barrier {}", w.barrier->option, waiting->index,
+                                 waiting->barrier->option));
         launch_.barrier_time = ++launch_.time;
         for (Warp &w : launch_.warps) w.barrier = nullptr, w.synced = launch_.time;
         return true;
@@ -227,7 +231,9 @@ private:
             if (active == 0 || active != needed(w, s, active)) {
                 w.groups[group].at = at;
                 if (active != mask)
-                    fail(w, s, -1, launch_failed, fmt::format("in divergent code: its predicate is true for {} of {}", __builtin_popcount(active), __builtin_popcount(mask)));
+                    fail(w, s, -1, launch_failed,
+                         fmt::format("in divergent code: its predicate is true for {} of {}", __builtin_popcount(active),
+                                     __builtin_popcount(mask)));
                 if (alone) apart(w, at);
                 w.groups[group].waits = true;
                 break;
@@ -258,7 +264,8 @@ private:
 
     void check_end(const Warp &w, const Step &s, uint64_t steps) const {
         if (launch_.warp_instructions + steps > launch_.most_warp_instructions)
-            fail(w, s, -1, launch_failed, fmt::format("the launch has not ended after {} warp instructions", launch_.warp_instructions + steps));
+            fail(w, s, -1, launch_failed,
+                 fmt::format("the launch has not ended after {} warp instructions", launch_.warp_instructions + steps));
     }
 
     void sum_up() {

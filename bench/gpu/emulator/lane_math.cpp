@@ -43,12 +43,13 @@ SEPAL_INLINE void multiply_f16_loop(float *d, const float *a, const float *b, in
 }
 
 SEPAL_INLINE void widen_loop(float *low, float *high, const uint32_t *from) {
-    for (int l = 0; l < 32; ++l) low[l] = float_of_half(static_cast<uint16_t>(from[l])), high[l] = float_of_half(static_cast<uint16_t>(from[l] >> 16));
+    for (int l = 0; l < 32; ++l)
+        low[l] = float_of_half(static_cast<uint16_t>(from[l])), high[l] = float_of_half(static_cast<uint16_t>(from[l] >> 16));
 }
 
 #define SEPAL_COMPILED(suffix, features)                                                                                                   \
-    features void fma_f32_##suffix(uint32_t *d, const uint32_t *a, const uint32_t *b, const uint32_t *c) { fma_f32_loop(d, a, b, c); }      \
-    features void fma_f16x2_##suffix(uint32_t *d, const uint32_t *a, const uint32_t *b, const uint32_t *c) { fma_f16x2_loop(d, a, b, c); }  \
+    features void fma_f32_##suffix(uint32_t *d, const uint32_t *a, const uint32_t *b, const uint32_t *c) { fma_f32_loop(d, a, b, c); }     \
+    features void fma_f16x2_##suffix(uint32_t *d, const uint32_t *a, const uint32_t *b, const uint32_t *c) { fma_f16x2_loop(d, a, b, c); } \
     features void multiply_f16_##suffix(float *d, const float *a, const float *b, int rows, int depth) {                                   \
         multiply_f16_loop(d, a, b, rows, depth);                                                                                           \
     }                                                                                                                                      \

@@ -9,7 +9,8 @@ namespace {
 
 void check_alignment(Warp &w, const Step &s, int lane, uint64_t address, unsigned bytes, const char *what) {
     if (address & (bytes - 1))
-        fail(w, s, lane, misaligned_address, fmt::format("it {} {} bytes at address {:#x}, which is not aligned to their number", what, bytes, address));
+        fail(w, s, lane, misaligned_address,
+             fmt::format("it {} {} bytes at address {:#x}, which is not aligned to their number", what, bytes, address));
 }
 
 // Whether all lanes are aligned and in these bytes. Gives lanes that are not active the address of one that is.
@@ -29,7 +30,9 @@ bool within(Request &r, uint64_t base, uint64_t bytes) {
 }
 
 // That of a lane of a request.
-Allocation *allocation_of(Launch &launch, const Request &r, int l) { return r.single ? r.single : launch.memory.find(r.addresses[l], r.bytes); }
+Allocation *allocation_of(Launch &launch, const Request &r, int l) {
+    return r.single ? r.single : launch.memory.find(r.addresses[l], r.bytes);
+}
 
 size_t number_of(const Launch &launch, const Step &s) { return static_cast<size_t>(&s - launch.program.code.data()); }
 
@@ -55,12 +58,17 @@ void look_up_shared(Warp &w, const Step &s, Request &r, const char *what) {
             check_alignment(w, s, l, address, r.bytes, what);
             const uint64_t at = address - shared.base;
             if (address < shared.base)
-                fail(w, s, l, illegal_address, fmt::format("it {} {} bytes at address {:#x} in shared memory, where the bytes below {:#x} are reserved for the system", what,
-                                                           r.bytes, address, shared.base));
+                fail(
+                    w, s, l, illegal_address,
+                    fmt::format("it {} {} bytes at address {:#x} in shared memory, where the bytes below {:#x} are reserved for the system",
+                                what, r.bytes, address, shared.base));
             if (at > shared.bytes || r.bytes > shared.bytes - at)
-                fail(w, s, l, illegal_address, fmt::format("it {} {} bytes at address {:#x} in shared memory, of which the block has {} bytes from {:#x}: {} declared "
-                                                           "and {} of the launch", what, r.bytes, address, shared.bytes, shared.base,
-                                                           w.launch->program.static_shared_bytes, w.launch->dynamic_shared_bytes));
+                fail(
+                    w, s, l, illegal_address,
+                    fmt::format("it {} {} bytes at address {:#x} in shared memory, of which the block has {} bytes from {:#x}: {} declared "
+                                "and {} of the launch",
+                                what, r.bytes, address, shared.bytes, shared.base, w.launch->program.static_shared_bytes,
+                                w.launch->dynamic_shared_bytes));
         });
     for (int l = 0; l < lanes; ++l) {
         const uint64_t at = r.addresses[l] - shared.base;
@@ -114,7 +122,9 @@ void look_up_local(Warp &w, const Step &s, Request &r, const char *what) {
         const uint64_t address = r.addresses[l];
         check_alignment(w, s, l, address, r.bytes, what);
         if (address > bytes || r.bytes > bytes - address)
-            fail(w, s, l, illegal_address, fmt::format("it {} {} bytes at address {:#x} in local memory, of which a thread has {} bytes", what, r.bytes, address, bytes));
+            fail(w, s, l, illegal_address,
+                 fmt::format("it {} {} bytes at address {:#x} in local memory, of which a thread has {} bytes", what, r.bytes, address,
+                             bytes));
         r.memory[l] = w.launch->local.data() + bytes * static_cast<uint64_t>(w.index * lanes + l) + address;
     });
 }
@@ -125,8 +135,9 @@ void check_written_shared(Warp &w, const Step &s, const Request &r) {
     each_lane(r.active, [&](int l) {
         for (unsigned n = 0; n < r.bytes >> shift; ++n)
             if (r.cells[l][n].write.time < launch.block_start || r.cells[l][n].write.time == 0)
-                fail(w, s, l, launch_failed, fmt::format("it reads address {:#x} in shared memory, where no thread of the block has written",
-                                                         r.addresses[l] + (n << shift)));
+                fail(w, s, l, launch_failed,
+                     fmt::format("it reads address {:#x} in shared memory, where no thread of the block has written",
+                                 r.addresses[l] + (n << shift)));
     });
 }
 
@@ -138,8 +149,9 @@ void check_written_global(Warp &w, const Step &s, const Request &r) {
         if (a->all_written || a->is_written(at, r.bytes)) return;
         unsigned n = 0;
         while (a->is_written(at + n, 1)) ++n;
-        fail(w, s, l, launch_failed, fmt::format("it reads address {:#x} in global memory, byte {} of an allocation of {} bytes, where nothing has been written",
-                                                 r.addresses[l] + n, at + n, a->bytes));
+        fail(w, s, l, launch_failed,
+             fmt::format("it reads address {:#x} in global memory, byte {} of an allocation of {} bytes, where nothing has been written",
+                         r.addresses[l] + n, at + n, a->bytes));
     });
 }
 
@@ -189,7 +201,8 @@ void count_shared(SharedCounts &c, const Request &r) {
     const unsigned group = 128 / bytes, shift = static_cast<unsigned>(__builtin_ctz(bytes));
     // The usual two: lanes one behind the other, and all at the same place.
     uint64_t not_in_line = r.active != all_lanes, not_together = not_in_line;
-    for (unsigned l = 0; l < lanes; ++l) not_in_line |= r.addresses[l] ^ (r.addresses[0] + l * bytes), not_together |= r.addresses[l] ^ r.addresses[0];
+    for (unsigned l = 0; l < lanes; ++l)
+        not_in_line |= r.addresses[l] ^ (r.addresses[0] + l * bytes), not_together |= r.addresses[l] ^ r.addresses[0];
     if (!not_in_line || !not_together) {
         c.wavefronts += lanes / group, c.least_wavefronts += lanes / group;
         return;

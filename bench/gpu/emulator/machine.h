@@ -145,7 +145,9 @@ struct Launch {
     std::vector<Allocation *> last;   // what each instruction accessed last
     KernelCounts counts;
 
-    std::array<unsigned, 3> thread(unsigned index) const { return {index % block[0], index / block[0] % block[1], index / block[0] / block[1]}; }
+    std::array<unsigned, 3> thread(unsigned index) const {
+        return {index % block[0], index / block[0] % block[1], index / block[0] / block[1]};
+    }
 };
 
 // A fault of a launch.

@@ -46,10 +46,14 @@ std::string ptx_of_fat_binary(const uint8_t *fat, int compute_capability) {
         entry += header + bytes;
     }
     if (best) return text;
-    if (compressed) throw BadImage("the PTX in the fat binary is compressed, which the emulator does not read: make it with fatbinary --compress=false");
-    if (lowest) throw BadImage(fmt::format("the PTX in the fat binary is for compute capability {}.{}, the device has {}.{}", lowest / 10, lowest % 10,
-                                           compute_capability / 10, compute_capability % 10));
-    throw BadImage(fmt::format("the fat binary holds no PTX in its {} entries, and the emulator executes nothing else: add --image3=kind=ptx,...", entries));
+    if (compressed)
+        throw BadImage(
+            "the PTX in the fat binary is compressed, which the emulator does not read: make it with fatbinary --compress=false");
+    if (lowest)
+        throw BadImage(fmt::format("the PTX in the fat binary is for compute capability {}.{}, the device has {}.{}", lowest / 10,
+                                   lowest % 10, compute_capability / 10, compute_capability % 10));
+    throw BadImage(fmt::format(
+        "the fat binary holds no PTX in its {} entries, and the emulator executes nothing else: add --image3=kind=ptx,...", entries));
 }
 
 }  // namespace

@@ -26,7 +26,9 @@ std::vector<Token> tokens_of(const std::string &text) {
     std::vector<Token> tokens;
     int line = 1;
     const size_t size = text.size();
-    const auto starts_word = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%' || c == '.'; };
+    const auto starts_word = [](char c) {
+        return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%' || c == '.';
+    };
     const auto in_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '.'; };
     for (size_t i = 0; i < size;) {
         const char c = text[i];
@@ -161,7 +163,8 @@ private:
     void top_level() {
         if (accept(".version")) {
             const std::string number = next().text;
-            module_.version = std::atoi(number.c_str()) * 10 + (number.find('.') == std::string::npos ? 0 : std::atoi(number.c_str() + number.find('.') + 1));
+            module_.version = std::atoi(number.c_str()) * 10 +
+                              (number.find('.') == std::string::npos ? 0 : std::atoi(number.c_str() + number.find('.') + 1));
             return;
         }
         if (is(".target")) {
@@ -181,7 +184,8 @@ private:
             if (!accept(";")) skip_braces();
             return;
         }
-        for (auto &[space, variables] : {std::pair{".shared", &module_.shared}, {".global", &module_.global}, {".const", &module_.constant}})
+        for (auto &[space, variables] :
+             {std::pair{".shared", &module_.shared}, {".global", &module_.global}, {".const", &module_.constant}})
             if (accept(space)) return variables->push_back(variable(external));
         bad(peek().line, fmt::format("\"{}\" where a directive, a variable or a kernel belongs", peek().text));
     }
@@ -202,7 +206,8 @@ private:
                 v.align = size_number("the alignment");
             } else if (const int bits = bits_of_type(field)) {
                 element = static_cast<size_t>(bits / 8);
-            } else if (field != ".ptr" && field != ".global" && field != ".shared" && field != ".const" && field != ".local" && field != ".attribute") {
+            } else if (field != ".ptr" && field != ".global" && field != ".shared" && field != ".const" && field != ".local" &&
+                       field != ".attribute") {
                 bad(peek().line, fmt::format("{} in a declaration", field));
             }
         }
@@ -295,7 +300,8 @@ private:
             skip_statement();
         } else if (is(":", 1)) {
             const std::string label = word("a label");
-            if (!kernel_->labels.emplace(label, kernel_->code.size()).second) bad(token.line, fmt::format("label {} is there twice", label));
+            if (!kernel_->labels.emplace(label, kernel_->code.size()).second)
+                bad(token.line, fmt::format("label {} is there twice", label));
             expect(":");
         } else {
             instruction();

@@ -19,7 +19,8 @@ struct Fragments {
     int d, a, b, c;
 };
 Fragments counts_of(const Step &s) {
-    return {static_cast<int>(s.option & 15), static_cast<int>(s.option >> 4 & 15), static_cast<int>(s.option >> 8 & 15), static_cast<int>(s.option >> 12 & 15)};
+    return {static_cast<int>(s.option & 15), static_cast<int>(s.option >> 4 & 15), static_cast<int>(s.option >> 8 & 15),
+            static_cast<int>(s.option >> 12 & 15)};
 }
 
 // f16 and bf16: each word of A and B has 2 elements. A's words: rows l/4 and l/4 + 8, then the next 8 columns. words_a: of A, B has half of
@@ -83,7 +84,8 @@ void mma_bytes(Warp &w, const Step &s, uint32_t) {
     for (int l = 0; l < lanes; ++l) {
         const int row = l / 4, place = l % 4 * 4;
         for (int i = 0; i < n.a; ++i)
-            for (int e = 0; e < 4; ++e) a[(row + i % 2 * 8) * depth + i / 2 * 16 + place + e] = static_cast<A>(w.at<uint32_t>(list[i])[l] >> 8 * e);
+            for (int e = 0; e < 4; ++e)
+                a[(row + i % 2 * 8) * depth + i / 2 * 16 + place + e] = static_cast<A>(w.at<uint32_t>(list[i])[l] >> 8 * e);
         for (int i = 0; i < n.b; ++i)
             for (int e = 0; e < 4; ++e) b[(i * 16 + place + e) * 8 + row] = static_cast<B>(w.at<uint32_t>(list[n.a + i])[l] >> 8 * e);
         for (int i = 0; i < n.c; ++i)
@@ -361,7 +363,8 @@ bool decode_warp_wide(Decoder &d, const Instruction &i, Opcode &op, Step &s) {
             if (t != Type::b32) throw Unknown("a type");
             s.run = shuffle;
             d.expect_operands(i, 5, 5);
-            s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32), s.members = d.source(i, 4, 32);
+            s.d = d.destination(i, 0, 32), s.a = d.source(i, 1, 32), s.b = d.source(i, 2, 32), s.c = d.source(i, 3, 32),
+            s.members = d.source(i, 4, 32);
             if (!i.operands[0].parts.empty()) s.predicate = d.predicate(i.operands[0].parts[0]);
         } else {
             const bool ballot = static_cast<Vote>(mode) == Vote::ballot;

@@ -1,0 +1,37 @@
+#include "gpu_code.h"
+
+#include "passes/device_code.h"
+#include "passes/ptx_edits.h"
+#include "register_cap.h"
+
+#include <map>
+
+using namespace Halide;
+
+namespace sepal {
+
+GpuCode gpu_code(const Module &module, int blocks) {
+    const std::vector<KernelLaunch> launches = kernel_launches(module);
+    std::map<std::string, LaunchBounds> bounds;
+    for (const KernelLaunch &launch : launches)
+        if (launch.threads[0] * launch.threads[1] * launch.threads[2] > 0) bounds[launch.kernel] = {launch.threads, blocks};
+    GpuCode code;
+    code.ptx = with_launch_bounds(require_ptx_version(shared_memory_where_it_is(calls_to_instructions(device_code(module))), 7, 0), bounds);
+    code.why_no_cubins = why_no_ptxas();
+    if (!code.why_no_cubins.empty()) return code;
+    for (const std::string &arch : ptxas_architectures()) {
+        if (launches.size() != 1 || bounds.size() != 1) {
+            code.cubins.push_back(assemble_ptx(code.ptx, arch));
+            continue;
+        }
+        const std::array<int, 3> &threads = launches[0].threads;
+        code.cubins.push_back(best_register_cap(try_register_caps(code.ptx, arch, threads[0] * threads[1] * threads[2], launches[0].shared_bytes)).cubin);
+    }
+    return code;
+}
+
+Module with_gpu_code(const Module &module, const GpuCode &code) {
+    return with_device_code(module, code.cubins.empty() ? code.ptx : make_fatbin(code.cubins, code.ptx, ptx_target(code.ptx)));
+}
+
+}  // namespace sepal
