@@ -29,7 +29,6 @@ public:
     explicit Emulated(int multiprocessors = 2, EmulatedDevice d = {}) {
         d.multiprocessors = multiprocessors;
         d.l2_bytes = 1 << 20;
-        d.memory_bytes = 64 << 20;
         configure_emulator(d);
         use_cuda_driver(emulated_cuda_symbol);
         Status status;

@@ -25,8 +25,6 @@ struct Options {
 };
 
 void peak_of_gpu(const Options &o, const Device &device) {
-    if (device.emulated || device.gpu->backend() != Backend::cuda)
-        throw BadInput(fmt::format("--device is \"{}\"; allowed: cpu, cuda and cuda:INDEX, for peaks are measured of CPUs and CUDA devices", device.option));
     if (o.threads) throw BadInput(fmt::format("--threads counts on the CPU; leave it out with --device {}", device.option));
     Progress progress(0);
     GpuPeakOptions options;
@@ -46,6 +44,8 @@ void peak(const Options &o) {
         throw BadInput(fmt::format("--threads is {}; allowed: 1 to {} (the CPUs that this process may use), or 0 for all of them", o.threads, cpus));
     const int threads = o.threads ? o.threads : cpus;
     if (!o.json.empty()) check_writable(o.json);
+    if (const DeviceName named = parse_device(o.device.text()); named.emulated || named.backend == Backend::opencl)
+        throw BadInput(fmt::format("--device is \"{}\"; allowed: cpu, cuda and cuda:INDEX, for peaks are measured of CPUs and CUDA devices", o.device.text()));
     const Device device = o.device.open();
     if (device.gpu) return peak_of_gpu(o, device);
 
