@@ -94,9 +94,9 @@ public:
         PackStages &st = stages;
         from_zero();
         const Expr panel = packed.dim(0).extent(), i = st.c * panel + st.i;
-        const Expr word = i / 2 % 4, lane = i / 8 % 32, tile = i / 256 % (panel / int(FilterLayout::lanes_tile));
-        const Expr channel = st.c / int(FilterLayout::lanes_step) * int(FilterLayout::lanes_step) + lane % 4 * 8 + word * 2 + i % 2;
-        const Expr output = st.b * panel + tile / 4 * 32 + lane / 8 * 8 + tile % 4 * 2 + lane / 4 % 2;
+        const Expr word = i / 2 % 4, lane = i / 8 % 32, half = i / 256 % 2, tile = i / 512 % (panel / int(FilterLayout::lanes_tile));
+        const Expr channel = st.c / int(FilterLayout::lanes_step) * int(FilterLayout::lanes_step) + lane % 4 * 8 + half * 4 + word / 2 * 2 + i % 2;
+        const Expr output = st.b * panel + tile / 4 * 64 + lane / 4 * 8 + tile % 4 * 2 + word % 2;
         const Range all;
         const Func inside = BoundaryConditions::constant_exterior(filter, 0.0f, {{0, filter.dim(0).extent()}, all, {0, filter.dim(2).extent()}, all});
         packed(st.i, st.c, st.t, st.b, st.g) = cast(dtype, inside(channel, st.t, output, st.g));

@@ -1,4 +1,4 @@
-// f16 kernels whose multiplications run on tensor cores: conv2d and pointwise as products of a matrix of pixels and one of filters, and depsep,
+// f16 kernels whose multiplications run on tensor cores: conv2d and pointwise as products of a matrix of filters and one of pixels, and depsep,
 // whose depthwise half stays in shared memory. Their arguments are those of runtime/gpu/tensor_core_views.h.
 #include "conv_generator.h"
 #include "tensor_core_stages.h"
@@ -15,7 +15,7 @@ template<typename Derived>
 class TensorCoreGenerator : public ConvGenerator<Derived> {
 public:
     // The knobs of TensorCoreTile that ConvGenerator does not have, completely derived.
-    Halide::GeneratorParam<int> k_tiles{"k_tiles", 8}, m_tiles{"m_tiles", 2}, k_warps{"k_warps", 1}, m_warps{"m_warps", 2}, blocks{"blocks", 1},
+    Halide::GeneratorParam<int> k_tiles{"k_tiles", 4}, m_tiles{"m_tiles", 4}, k_warps{"k_warps", 1}, m_warps{"m_warps", 2}, blocks{"blocks", 1},
         panels_apart{"panels_apart", 1}, half_sums{"half_sums", 1};
 
     // By hand always: threads and fragments are in the arithmetic, and nothing is left to an autoscheduler.
@@ -55,7 +55,7 @@ protected:
         if (const int rows = this->p, columns = this->q; rows != at_run_time && columns != at_run_time) {
             const bool two_rows = block.two_rows || std::is_same_v<Derived, DepsepMmaGenerator>;
             problem.cases.whole_blocks = two_rows ? rows % 2 == 0 && columns % (block.pixels / 2) == 0 : rows * columns % block.pixels == 0;
-            problem.cases.whole_rows = columns % mma_rows == 0;
+            problem.cases.whole_rows = columns % mma_columns == 0;
         }
         const auto inside = [](int before, int out, int in, int filter, int stride, int dilation) {
             for (int known : {before, out, in, filter, stride, dilation})
@@ -74,11 +74,11 @@ protected:
         const int p = this->p, q = this->q, pixel = this->over(this->k, 2), row = this->times(q, pixel);
         const auto up = [](int extent, int unit) { return extent == at_run_time ? at_run_time : (extent + unit - 1) / unit; };
         const auto times = [](int a, int b) { return ConvGenerator<Derived>::times(a, b); };
-        std::vector<std::array<int, 2>> view = {{4, 1}, {4, 4}, {channels / 32, 16}, {k_panels(), channels / 2}, {8, pixel}};
+        std::vector<std::array<int, 2>> view = {{4, 1}, {8, 4}, {channels / 64, 32}, {k_panels(), channels / 2}};
         if (two_rows)
-            view.insert(view.end(), {{2, row}, {columns / 8, times(8, pixel)}, {up(q, columns), times(columns, pixel)}, {up(p, 2), times(2, row)}, {at_run_time, times(p, row)}});
+            view.insert(view.end(), {{4, pixel}, {2, row}, {columns / 4, times(4, pixel)}, {up(q, columns), times(columns, pixel)}, {up(p, 2), times(2, row)}, {at_run_time, times(p, row)}});
         else
-            view.insert(view.end(), {{2, times(8, pixel)}, {pixels / 16, times(16, pixel)}, {at_run_time, times(pixels, pixel)}});
+            view.insert(view.end(), {{4, times(2, pixel)}, {2, pixel}, {pixels / 8, times(8, pixel)}, {at_run_time, times(pixels, pixel)}});
         for (size_t i = 0; i < view.size(); i++) {
             auto dim = output.dim(int(i));
             dim.set_min(0);

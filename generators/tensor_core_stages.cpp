@@ -9,8 +9,9 @@ namespace {
 
 constexpr int words = 4;             // of 128 bits
 constexpr int step_groups = 4;       // groups of 8 input channels in a step
-constexpr int chunk_channels = 32;   // output channels of 4 tiles
+constexpr int chunk_channels = 64;   // output channels of 4 tiles
 constexpr int lane_channels = 8;     // of them in a lane
+constexpr int lane_pixels = 2;       // of the 8 of a tile, that a lane ends up with
 constexpr int block_rows = 2;
 
 Expr within(const Expr &index, const Expr &extent) { return clamp(index, 0, extent - 1); }
@@ -20,15 +21,19 @@ Expr inside(const Expr &index, const Expr &extent) { return index >= 0 && index 
 Expr quotient(const Expr &a, const Expr &b) { return cast<int>(cast<uint32_t>(a) / cast<uint32_t>(b)); }
 Expr remainder(const Expr &a, const Expr &b) { return cast<int>(cast<uint32_t>(a) % cast<uint32_t>(b)); }
 
-// The output pixel of a lane, counted through all images.
-Expr pixel_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
-    return st.block * p.block_pixels + st.tile * mma_rows + st.half * (mma_rows / 2) + st.group;
+// An output pixel of a tile, counted through all images.
+Expr pixel_of(const TensorCoreStages &st, const TensorCoreProblem &p, const Expr &in_tile) {
+    return st.block * p.block_pixels + st.tile * mma_columns + in_tile;
 }
-// Column and row of it in blocks of two rows, whose tiles are 8 pixels of each.
-Expr column_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
-    return st.block * (p.block_pixels / block_rows) + st.tile * (mma_rows / block_rows) + st.group;
+// Column and row of it in blocks of two rows, whose tiles are 4 pixels of each, a column after another.
+Expr column_of(const TensorCoreStages &st, const TensorCoreProblem &p, const Expr &column_in_tile) {
+    return st.block * (p.block_pixels / block_rows) + st.tile * (mma_columns / block_rows) + column_in_tile;
 }
-Expr row_of(const TensorCoreStages &st) { return st.row_pair * block_rows + st.half; }
+Expr row_of(const TensorCoreStages &st, const Expr &row_in_tile) { return st.row_pair * block_rows + row_in_tile; }
+// Of the pixel whose words a lane loads, which is its group's.
+Expr loaded_pixel(const TensorCoreStages &st, const TensorCoreProblem &p) { return pixel_of(st, p, st.group); }
+Expr loaded_column(const TensorCoreStages &st, const TensorCoreProblem &p) { return column_of(st, p, st.group / block_rows); }
+Expr loaded_row(const TensorCoreStages &st) { return row_of(st, st.group % block_rows); }
 
 std::vector<Var> append(std::vector<Var> to, const std::vector<Var> &more) {
     to.insert(to.end(), more.begin(), more.end());
@@ -47,14 +52,14 @@ void read_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProble
     Expr there = p.cases.whole_steps ? Internal::const_true() : group < p.c8, word;
     // Lanes beyond the last pixel multiply that one again, and store nothing.
     if (pointwise) {
-        const Expr pixel = pixel_of(st, p);
+        const Expr pixel = loaded_pixel(st, p);
         word = input(st.word, c8, p.cases.whole_blocks ? unsafe_promise_clamped(pixel, 0, p.w - 1) : min(pixel, p.w - 1));
     } else {
-        const Expr pixel = p.cases.whole_blocks ? pixel_of(st, p) : min(pixel_of(st, p), p.n * p.p * p.q - 1);
+        const Expr pixel = p.cases.whole_blocks ? loaded_pixel(st, p) : min(loaded_pixel(st, p), p.n * p.p * p.q - 1);
         Expr line = quotient(pixel, p.q), column = remainder(pixel, p.q);
         if (p.cases.whole_rows) {
-            const Expr tile = st.block * (p.block_pixels / mma_rows) + st.tile, tiles = p.q / mma_rows;
-            line = quotient(tile, tiles), column = remainder(tile, tiles) * mma_rows + st.half * (mma_rows / 2) + st.group;
+            const Expr tile = st.block * (p.block_pixels / mma_columns) + st.tile, tiles = p.q / mma_columns;
+            line = quotient(tile, tiles), column = remainder(tile, tiles) * mma_columns + st.group;
         }
         const Expr x = column * p.geometry.stride_w + st.column * p.geometry.dilation_w - p.geometry.pad_left;
         const Expr y = remainder(line, p.p) * p.geometry.stride_h + st.row * p.geometry.dilation_h - p.geometry.pad_top;
@@ -66,10 +71,10 @@ void read_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProble
             there = inside(x, p.w) && inside(y, p.h) && there;
         }
     }
-    st.a = Func("a");
-    std::vector<Var> at = append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step}));
+    st.b = Func("b");
+    std::vector<Var> at = append({st.word, st.in_group, st.group}, append(st.pixels(), {st.step}));
     if (!pointwise) at = append(at, {st.column, st.row});
-    st.a(at) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
+    st.b(at) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
 }
 
 void read_staged_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProblem &p) {
@@ -79,10 +84,11 @@ void read_staged_pixels(TensorCoreStages &st, const Func &input, const TensorCor
     if (!p.cases.whole_steps) there = there && st.c8 < p.c8;
     st.staged = Func("staged");
     st.staged(st.word, st.c8, st.x, st.y, st.n) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
-    const Expr x = column_of(st, p) * p.geometry.stride_w + st.column * p.geometry.dilation_w - p.geometry.pad_left;
-    const Expr y = row_of(st) * p.geometry.stride_h + st.row * p.geometry.dilation_h - p.geometry.pad_top;
-    st.a = Func("a");
-    st.a(append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step, st.column, st.row}))) =
+    const Expr x = loaded_column(st, p) * p.geometry.stride_w + st.column * p.geometry.dilation_w - p.geometry.pad_left;
+    const Expr y = loaded_row(st) * p.geometry.stride_h + st.row * p.geometry.dilation_h - p.geometry.pad_top;
+    st.columns = Internal::simplify((p.block_pixels / block_rows - 1) * p.geometry.stride_w + (p.s - 1) * p.geometry.dilation_w + 1);
+    st.b = Func("b");
+    st.b(append({st.word, st.in_group, st.group}, append(st.pixels(), {st.step, st.column, st.row}))) =
         st.staged(st.word, st.step * step_groups + st.in_group, x, y, st.n);
 }
 
@@ -106,9 +112,17 @@ void read_depthwise(TensorCoreStages &st, const Func &input, const Func &filter,
     st.mid(st.i, st.c8, st.x, st.y, st.n) = p.cases.whole_steps ? done : select(st.c8 < p.c8, done, zero);
 
     const Expr group = st.step * step_groups + st.in_group;
-    const auto half = [&](const Expr &i) { return reinterpret<uint16_t>(st.mid(i, group, column_of(st, p), row_of(st), st.n)); };
-    st.a = Func("a");
-    st.a(append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step}))) = concat_bits({half(2 * st.word), half(2 * st.word + 1)});
+    const std::vector<Var> lane = append({st.in_group, st.group}, append(st.pixels(), {st.step}));
+    st.loaded = Func("loaded");
+    st.loaded(append({st.i}, lane)) = st.mid(st.i, group, loaded_column(st, p), loaded_row(st), st.n);
+    st.columns = p.block_pixels / block_rows;
+    const auto half = [&](const Expr &i) {
+        std::vector<Expr> at(lane.begin(), lane.end());
+        at.insert(at.begin(), i);
+        return reinterpret<uint16_t>(st.loaded(at));
+    };
+    st.b = Func("b");
+    st.b(append({st.word}, lane)) = concat_bits({half(2 * st.word), half(2 * st.word + 1)});
 }
 
 void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const TensorCoreProblem &p) {
@@ -119,46 +133,47 @@ void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const 
     std::vector<Var> steps = {st.step};
     if (has_taps) at_sum = {st.sum.x, st.sum.y, st.sum.z}, steps = {st.step, st.column, st.row};
 
-    st.b = Func("b");
-    std::vector<Expr> filter_at = {(st.group * step_groups + st.in_group) * words + st.word, st.k_tile};
+    st.a = Func("a");
+    std::vector<Expr> filter_at = {(st.group * step_groups + st.in_group) * words + st.word, st.k_tile * 2 + st.part};
     for (const Var &v : steps) filter_at.push_back(v);
     filter_at.push_back(st.panel);
-    st.b(append({st.word, st.in_group, st.group, st.k_tile, st.panel}, steps)) = filter(filter_at);
+    st.a(append({st.word, st.in_group, st.group, st.part, st.k_tile, st.panel}, steps)) = filter(filter_at);
 
-    const auto a = [&](int word, int half) {
-        std::vector<Expr> at = {word, st.in_group, st.group, half};
-        for (const Var &v : st.pixels()) at.push_back(v);
+    const auto a = [&](int word, int part) {
+        std::vector<Expr> at = {word, st.in_group, st.group, part, st.k_tile, st.panel};
         at.insert(at.end(), at_sum.begin(), at_sum.end());
         return st.a(at);
     };
     const auto b = [&](int word) {
-        std::vector<Expr> at = {word, st.in_group, st.group, st.k_tile, st.panel};
+        std::vector<Expr> at = {word, st.in_group, st.group};
+        for (const Var &v : st.pixels()) at.push_back(v);
         at.insert(at.end(), at_sum.begin(), at_sum.end());
         return st.b(at);
     };
     const std::vector<Var> at = append({st.in_group, st.group, st.k_tile, st.panel}, st.pixels());
-    const Expr first_channel = st.panel * p.panel_channels + st.chunk * chunk_channels + st.in_group * lane_channels;
+    const Expr first_channel = st.panel * p.panel_channels + st.chunk * chunk_channels + st.group * lane_channels;
     st.lane_bias = Func("lane_bias");
-    st.lane_bias(st.channel, st.in_group, st.chunk, st.panel) = bias(first_channel + st.channel);
-    const auto bias_of = [&](int column) { return st.lane_bias(st.k_tile % 4 * 2 + column, st.in_group, st.k_tile / 4, st.panel); };
+    st.lane_bias(st.channel, st.group, st.chunk, st.panel) = bias(first_channel + st.channel);
+    const auto bias_of = [&](int row) { return st.lane_bias(st.k_tile % 4 * 2 + row, st.group, st.k_tile / 4, st.panel); };
     st.acc = Func("acc");
     st.acc(at) = fragment_of(bias_of(0), bias_of(1));
     Expr value = st.acc(at);
     for (int i = 0; i < 2; i++)  // of the 32 channels of a step 16 each
-        value = fragment_multiply_add({a(2 * i, 0), a(2 * i, 1), a(2 * i + 1, 0), a(2 * i + 1, 1)}, {b(2 * i), b(2 * i + 1)}, value);
+        value = fragment_multiply_add({a(0, i), a(1, i), a(2, i), a(3, i)}, {b(2 * i), b(2 * i + 1)}, value);
     st.acc(at) = value;
 
     std::vector<Expr> from = {st.in_group, st.group, st.chunk * 4 + st.word, st.panel};
     for (const Var &v : st.pixels()) from.push_back(v);
     const Expr fragment = st.acc(from);
-    const auto result = [&](int column) {
-        return activate(select(st.half == 0, fragment_value(fragment, column), fragment_value(fragment, 2 + column)), p.activation);
+    const auto result = [&](int row) {
+        return activate(select(st.half == 0, fragment_value(fragment, 2 * row), fragment_value(fragment, 2 * row + 1)), p.activation);
     };
-    const std::vector<Var> out = append({st.word, st.in_group, st.chunk, st.panel, st.group, st.half}, st.pixels());
+    const std::vector<Var> out = append({st.word, st.group, st.chunk, st.panel, st.in_group, st.half}, st.pixels());
     st.packed = Func("packed");
     st.packed(out) = halves_of(result(0), result(1));
 
-    Expr there = st.two_rows ? column_of(st, p) < p.q && row_of(st) < p.p : pixel_of(st, p) < p.n * p.p * p.q;
+    Expr there = st.two_rows ? column_of(st, p, st.in_group) < p.q && row_of(st, st.half) < p.p
+                             : pixel_of(st, p, st.in_group * lane_pixels + st.half) < p.n * p.p * p.q;
     if (p.cases.whole_blocks) there = Internal::const_true();
     if (!p.cases.whole_panels) there = there && first_channel < p.k;
     st.output(out) = Internal::is_const_one(there) ? st.packed(out) : store_if(there, st.packed(out));

@@ -33,7 +33,7 @@ bool has_call(const Stmt &statement, const std::string &name) {
 
 }  // namespace
 
-Expr fragment_of(const Expr &left, const Expr &right) { return Call::make(UInt(128), fragment_call, {left, right}, Call::PureExtern); }
+Expr fragment_of(const Expr &upper, const Expr &lower) { return Call::make(UInt(128), fragment_call, {upper, lower}, Call::PureExtern); }
 
 // Not a pure call, lest the compiler move it to the one store that needs it: behind a condition that does not hold in all lanes.
 Expr fragment_multiply_add(const std::array<Expr, 4> &a, const std::array<Expr, 2> &b, const Expr &sum) {
@@ -50,8 +50,8 @@ Expr store_if(const Expr &condition, const Expr &value) {
 
 Expr Fragments::visit(const Call *op) {
     if (op->name == fragment_call) {
-        const Expr left = mutate(op->args[0]), right = mutate(op->args[1]);
-        return Reinterpret::make(UInt(128), Shuffle::make_concat({left, right, left, right}));
+        const Expr upper = mutate(op->args[0]), lower = mutate(op->args[1]);
+        return Reinterpret::make(UInt(128), Shuffle::make_concat({upper, upper, lower, lower}));
     }
     if (op->name == value_call) {
         return Shuffle::make_extract_element(Reinterpret::make(Float(32, 4), mutate(op->args[0])), int(*as_const_int(op->args[1])));

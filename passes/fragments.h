@@ -18,8 +18,8 @@ constexpr int mma_rows = 16, mma_columns = 8, mma_depth = 16, warp_lanes = 32;
 // The names in the PTX of the call of a multiplication, of one that waits for all lanes of the warp, and of halves_of().
 constexpr const char *mma_call = "sepal_mma_m16n8k16_f32_f16", *warp_sync_call = "sepal_warp_sync", *halves_call = "sepal_halves";
 
-// A fragment of accumulators that starts at `left` in the even columns of a lane and at `right` in the odd ones: a row of biases.
-Halide::Expr fragment_of(const Halide::Expr &left, const Halide::Expr &right);
+// A fragment of accumulators that starts at `upper` in the row of a lane's group and at `lower` in the one 8 rows below: a column of biases.
+Halide::Expr fragment_of(const Halide::Expr &upper, const Halide::Expr &lower);
 // a * b + sum.
 Halide::Expr fragment_multiply_add(const std::array<Halide::Expr, 4> &a, const std::array<Halide::Expr, 2> &b, const Halide::Expr &sum);
 // The i-th f32 of a fragment.

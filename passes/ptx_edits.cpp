@@ -103,6 +103,9 @@ std::string fragments_in_words(const std::string &kernel) {
     static const std::regex seed(R"(mov\.b64\s+(?:\{%sum\d, %sum\d\}, %rd(\d+)|%rd(\d+), \{%result\d, %result\d\});)"), wide(R"(%rd(\d+)\b)");
     static const std::regex copy(R"(\s*mov\.b64\s+%rd(\d+), %rd(\d+);)"), constant(R"(\s*mov\.b64\s+%rd(\d+), (-?\d+|0x[0-9A-Fa-f]+);)");
     static const std::regex apart(R"(\s*mov\.b64\s+\{([%\w]+), ([%\w]+)\}, %rd(\d+);)"), together(R"(\s*mov\.b64\s+%rd(\d+), \{([%\w]+), ([%\w]+)\};)");
+    // One half of a pair: LLVM's way to name the other "tmp" in a block of its own, or a conversion to the lower half.
+    static const std::regex one_half(R"(\s*\{ \.reg \.b32 tmp; mov\.b64 \{([%\w]+), ([%\w]+)\}, %rd(\d+); \})");
+    static const std::regex lower(R"(\s*cvt\.u32\.u64\s+(%\w+), %rd(\d+);)");
     static const std::regex load(R"(\s*(ld\.global\S*)\.v2\.b64\s+\{%rd(\d+), %rd(\d+)\}, (\[[^\]]*\]);)"), declaration(R"(\s*\.reg \.b64\s+%rd<(\d+)>;)");
     std::vector<std::string> lines;
     for (size_t at = 0; at < kernel.size();) {
@@ -143,6 +146,11 @@ std::string fragments_in_words(const std::string &kernel) {
             result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", even(m[1]), uint32_t(value), odd(m[1]), uint32_t(value >> 32));
         } else if (matches(line, m, apart)) {
             result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", m[1].str(), even(m[3]), m[2].str(), odd(m[3]));
+        } else if (matches(line, m, one_half)) {
+            const bool is_lower = m[2] == "tmp";
+            result += fmt::format("\tmov.b32 \t{}, {};\n", m[is_lower ? 1 : 2].str(), is_lower ? even(m[3]) : odd(m[3]));
+        } else if (matches(line, m, lower)) {
+            result += fmt::format("\tmov.b32 \t{}, {};\n", m[1].str(), even(m[2]));
         } else if (matches(line, m, together)) {
             result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", even(m[1]), m[2].str(), odd(m[1]), m[3].str());
         } else if (matches(line, m, load)) {

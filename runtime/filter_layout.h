@@ -23,12 +23,12 @@ struct FilterLayout {
         as_given,  // as the problem has it: depthwise
         panels,    // [groups][panels][r * s][c][panel]
         winograd,  // [panels][n * n][c][panel]: G g G^T of each 3 x 3 filter g, n = tile + 2, the column's index first (winograd.h)
-        // [panels][r * s][c / 32][panel / 8][lane 32][word 4][2]: what a lane of a warp multiplies by, f16 (generators/tensor_core_stages.h). Lane
-        // 4 g + i holds channels 32 step + 8 i + 2 word and the next of output channel 32 (tile / 4) + 8 (g / 2) + 2 (tile % 4) + g % 2 of the
-        // panel. Channels are filled up with zeros.
+        // [panels][r * s][c / 32][panel / 16][half 2][lane 32][word 4][2]: what a lane of a warp multiplies by, f16 (generators/tensor_core_stages.h).
+        // Lane 4 g + i holds channels 32 step + 8 i + 4 half + 2 (word / 2) and the next of output channel 64 (tile / 4) + 8 g + 2 (tile % 4) +
+        // word % 2 of the panel. Channels are filled up with zeros.
         lanes,
     };
-    static constexpr int64_t lanes_step = 32, lanes_tile = 8;  // input channels of a step, output channels of a tile
+    static constexpr int64_t lanes_step = 32, lanes_tile = 16;  // input channels of a step, output channels of a tile
     Kind kind = Kind::as_given;
     int64_t panel = 0;  // output channels in a panel; 0: one panel of all output channels of a group
     int tile = 0;       // winograd: outputs of a tile in each direction

@@ -75,7 +75,7 @@ Built build(Operator op, const TensorCoreTile &tile, const std::optional<ConvPro
 
 TEST_CASE("the view of an output has each element of it once, as the kernels' conditions pick them", "[tensor_core]") {
     const TensorCoreBlock block =
-        GENERATE(TensorCoreBlock{32, 16, false}, TensorCoreBlock{64, 32, false}, TensorCoreBlock{128, 64, false}, TensorCoreBlock{128, 32, true});
+        GENERATE(TensorCoreBlock{64, 16, false}, TensorCoreBlock{64, 8, true}, TensorCoreBlock{128, 64, false}, TensorCoreBlock{128, 32, true});
     const int64_t k = GENERATE(8, 40, 128, 136), w = GENERATE(1, 7, 16, 33);
     for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep}) {
         if (op == Operator::pointwise && block.two_rows) continue;
@@ -86,12 +86,12 @@ TEST_CASE("the view of an output has each element of it once, as the kernels' co
         int64_t last = 0;
         for_each_element(view, [&](const std::vector<int64_t> &at, int64_t element) {
             last = std::max(last, element);
-            const int64_t channel = at[3] * block.channels + at[2] * 32 + at[1] * 8;
+            const int64_t channel = at[3] * block.channels + at[2] * 64 + at[1] * 8;
             bool there = channel < k;
             if (op == Operator::depsep || block.two_rows)
-                there = there && at[7] * block.pixels / 2 + at[6] * 8 + at[4] < p.q() && at[8] * 2 + at[5] < p.p();
+                there = there && at[7] * block.pixels / 2 + at[6] * 4 + at[4] < p.q() && at[8] * 2 + at[5] < p.p();
             else
-                there = there && at[7] * block.pixels + at[6] * 16 + at[5] * 8 + at[4] < p.pixels();
+                there = there && at[7] * block.pixels + at[6] * 8 + at[4] * 2 + at[5] < p.pixels();
             if (there) written[element]++;
             if (there) CHECK(element % (k / 2) == (channel + 2 * at[0]) / 2);  // the channel that the lane computed
         });
@@ -124,7 +124,7 @@ TEST_CASE("constants' views have as many elements as the layout", "[tensor_core]
 }
 
 TEST_CASE("filters are packed by lanes as plain loops do", "[tensor_core][pack]") {
-    const int c = GENERATE(8, 32, 40), k = GENERATE(8, 64, 72), panel = GENERATE(32, 64, 128), taps = GENERATE(1, 6);
+    const int c = GENERATE(8, 32, 40), k = GENERATE(8, 64, 72), panel = GENERATE(64, 128), taps = GENERATE(1, 6);
     ConvProblem p = problem(Operator::conv2d, 1, 9, 9, c, k);
     p.r = taps == 1 ? 1 : 2, p.s = taps == 1 ? 1 : 3;
     FilterLayout layout;
@@ -144,15 +144,16 @@ TEST_CASE("filters are packed by lanes as plain loops do", "[tensor_core][pack]"
     for (int b = 0; b < e.panels; b++)
         for (int t = 0; t < taps; t++)
             for (int step = 0; step < e.c / 32; step++)
-                for (int tile = 0; tile < panel / 8; tile++)
-                    for (int lane = 0; lane < 32; lane++)
-                        for (int word = 0; word < 4; word++)
-                            for (int i = 0; i < 2; i++, at++) {
-                                const int channel = 32 * step + 8 * (lane % 4) + 2 * word + i, group = lane / 4;
-                                const int out = b * panel + 32 * (tile / 4) + 8 * (group / 2) + 2 * (tile % 4) + group % 2;
-                                const float expected = channel < c && out < k ? filter(channel, t, out, 0) : 0;
-                                wrong += *at != Halide::float16_t(expected).to_bits();
-                            }
+                for (int tile = 0; tile < panel / 16; tile++)
+                    for (int half = 0; half < 2; half++)
+                        for (int lane = 0; lane < 32; lane++)
+                            for (int word = 0; word < 4; word++)
+                                for (int i = 0; i < 2; i++, at++) {
+                                    const int channel = 32 * step + 8 * (lane % 4) + 4 * half + 2 * (word / 2) + i, row = word % 2;
+                                    const int out = b * panel + 64 * (tile / 4) + 8 * (lane / 4) + 2 * (tile % 4) + row;
+                                    const float expected = channel < c && out < k ? filter(channel, t, out, 0) : 0;
+                                    wrong += *at != Halide::float16_t(expected).to_bits();
+                                }
     CHECK(wrong == 0);
 }
 
@@ -201,10 +202,10 @@ TEST_CASE("what tensor cores cannot take is said in one sentence", "[tensor_core
     CHECK_THAT(why(multiplied), Contains("multiplier = 2"));
     CHECK_THAT(why(problem(Operator::depsep, 1, 4, 4, 8192, 16)), Contains("shared memory"));
     TensorCoreTile wide = derive({}, Operator::depsep, std::nullopt);
-    wide.m_tiles = 4;
+    wide.m_tiles = 8;
     CHECK_THAT(why_not_on_tensor_cores(problem(Operator::depsep, 1, 4, 4, 2048, 16), wide), Contains("shared memory"));
     TensorCoreTile staged;
-    staged.staging = 2, staged.m_tiles = 4;
+    staged.staging = 2, staged.m_tiles = 8;
     const ConvProblem deep = problem(Operator::conv2d, 1, 56, 56, 1024, 128, 3);
     staged = derive(staged, Operator::conv2d, deep);
     CHECK_THAT(why_not_on_tensor_cores(deep, staged), Contains("shared memory"));
@@ -223,13 +224,13 @@ TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once
             tile = derive(tile, op, p);
             INFO(name(op) << ", c = " << c);
             const Built built = build(op, tile, p);
-            const int steps = !c || op == Operator::conv2d ? 1 : c == 64 ? 2 : 4;  // that are unrolled
+            const int steps = !c || op == Operator::conv2d ? 1 : c == 64 || op == Operator::depsep ? 2 : 4;  // that are unrolled
             CHECK(built.multiplications == 2 * tile.k_tiles * tile.m_tiles * steps);
             CHECK(count(built.ptx, R"(mma\.sync\.aligned\.m16n8k16)") == built.multiplications);
             CHECK(count(built.ptx, R"(\bcall\b|\btrap\b)") == 0);
             CHECK(count(built.ptx, any) > 0);
             CHECK(count(built.ptx, all) == count(built.ptx, any));
-            CHECK(count(built.ptx, R"(st\.global)") == tile.k_tiles / 4 * tile.m_tiles * 2);
+            CHECK(count(built.ptx, R"(st\.global)") == tile.k_tiles / 4 * tile.m_tiles * 2);  // two pixels of a lane
             CHECK(count(built.ptx, all_shared) == count(built.ptx, shared));
             CHECK((count(built.ptx, shared) > 0) == (op == Operator::depsep || tile.staging > 1));
             CHECK(count(built.ptx, R"(\bbar\.sync)") == (count(built.ptx, shared) > 0));

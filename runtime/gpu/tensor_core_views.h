@@ -12,8 +12,8 @@ namespace sepal {
 
 // What a block of a kernel computes.
 struct TensorCoreBlock {
-    int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 32
-    int64_t pixels = 0;    // of all images, one after another, or of two rows, half of them each; a multiple of 16
+    int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 64
+    int64_t pixels = 0;    // of all images, one after another, or of two rows, half of them each; a multiple of 8
     bool two_rows = false; // depsep always; conv2d that keeps its input in shared memory
 };
 
@@ -24,9 +24,9 @@ struct TensorCoreBlock {
 //   depsep     input f16 (8, c8, w, h, n), filter f16 (8, c8, s, r), mid_bias f32 (8, c8), pointwise_filter u32 (128, panel / 8, steps,
 //                panels), bias f32 (padded k), stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, mid_activation, activation, k, q, p,
 //                output
-// The output is the same NHWC tensor in u32: (4 words, 4 lanes of a group, chunks of 32 channels in a panel, panels, 8 groups of lanes, ...)
-//   2 halves of a tile, tiles of 16 pixels in a block, blocks), or of two rows
-//   2 rows, tiles of 8 pixels in a block, blocks of a row, pairs of rows, n)
+// The output is the same NHWC tensor in u32: (4 words, 8 groups of lanes, chunks of 64 channels in a panel, panels, ...)
+//   4 lanes of a group, 2 pixels of a lane, tiles of 8 pixels in a block, blocks), or of two rows
+//   4 lanes of a group, 2 rows, tiles of 4 columns in a block, blocks of a row, pairs of rows, n)
 // whose extents are rounded up to whole blocks; kernels write what there is of it.
 struct TensorCoreArguments {
     ArgumentView input, output;

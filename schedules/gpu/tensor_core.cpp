@@ -7,7 +7,7 @@ using namespace Halide;
 namespace sepal {
 namespace {
 
-constexpr int chunk_tiles = 4;  // tiles of 8 output channels of which a lane stores 128 bits
+constexpr int chunk_tiles = 4;  // tiles of 16 output channels of which a lane stores 128 bits
 
 // The loop over steps of input channels, so many at a time where they are known to come out even; its innermost variable is returned.
 RVar unroll_steps(Stage update, const TensorCoreStages &st, std::vector<VarOrRVar> inside, int steps) {
@@ -28,9 +28,10 @@ RVar unroll_steps(Stage update, const TensorCoreStages &st, std::vector<VarOrRVa
     return step;
 }
 
-// Groups of 8 channels that a pixel has in shared memory. 8 lanes, which are 4 groups of 2 pixels, read 128 bits each at once: without conflicts if
-// those of the second pixel are in the other half of the banks.
+// Groups of 8 channels that a pixel has in shared memory, and pixels that a row has. 8 lanes, which are 4 groups of a pixel and of the one below it,
+// read 128 bits each at once: without conflicts if those of the second pixel are in the other half of the banks.
 Expr groups_of_pixel(const TensorCoreStages &st) { return simplify((st.steps * 4 + 3) / 8 * 8 + 4); }
+Expr pixels_of_row(const TensorCoreStages &st) { return simplify(st.columns / 2 * 2 + 1); }
 
 // The input of a block, all channels and taps, goes into shared memory, 128 bits a lane at a time, 4 of them at once.
 void input_into_shared_memory(TensorCoreStages &st, const Var &block, const TensorCoreTile &tile) {
@@ -40,6 +41,7 @@ void input_into_shared_memory(TensorCoreStages &st, const Var &block, const Tens
         .store_in(MemoryType::GPUShared)
         .bound_extent(st.word, 4)
         .align_storage(st.c8, groups_of_pixel(st))
+        .align_storage(st.x, pixels_of_row(st))
         .fuse(st.c8, st.x, item)
         .fuse(item, st.y, item)
         .split(item, round, thread, threads_of(tile), TailStrategy::GuardWithIf)
@@ -62,6 +64,7 @@ void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const 
         .bound_extent(st.x, columns)
         .bound_extent(st.y, 2)
         .align_storage(st.c8, groups_of_pixel(st))
+        .align_storage(st.x, pixels_of_row(st))
         .split(st.x, xo, xi, tile.mid_q_tile)
         .split(xo, xo, xl, lane_columns)
         .split(st.c8, co, cl, groups)
@@ -91,9 +94,9 @@ void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const 
     if (rows_of_taps && *rows_of_taps <= unrolled_taps) update.unroll(st.taps.y);
     if (rows_of_taps && columns_of_taps && *rows_of_taps * *columns_of_taps <= unrolled_taps) update.unroll(st.taps.x);
 
-    Func loaded = st.mid.in(st.a);
-    loaded.compute_at(st.a, st.half).store_in(MemoryType::Register).bound_extent(st.i, 8).vectorize(st.i);
-    st.a.reorder(st.word, st.half).unroll(st.word);
+    st.loaded.compute_at(st.b, st.tile).store_in(MemoryType::Register).bound_extent(st.i, 8).vectorize(st.i);
+    for (const Var &single : {st.in_group, st.group, st.tile}) st.loaded.bound_extent(single, 1);
+    st.b.reorder(st.word, st.tile).unroll(st.word);
 }
 
 }  // namespace
@@ -107,7 +110,7 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
         .bound(st.in_group, 0, 4)
         .bound(st.group, 0, 8)
         .bound(st.half, 0, 2)
-        .bound(st.chunk, 0, int(block.channels) / 32)
+        .bound(st.chunk, 0, int(block.channels) / 64)
         .bound(st.tile, 0, tile.m_tiles * tile.m_warps)
         .split(st.chunk, k_warp, st.chunk, tile.k_tiles / chunk_tiles)
         .split(st.tile, m_warp, st.tile, tile.m_tiles)
@@ -130,7 +133,7 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
     st.lane_bias.compute_at(st.output, lane)
         .store_in(MemoryType::Register)
         .bound_extent(st.channel, 8)
-        .bound_extent(st.in_group, 1)
+        .bound_extent(st.group, 1)
         .bound_extent(st.chunk, tile.k_tiles / chunk_tiles)
         .bound_extent(st.panel, 1)
         .vectorize(st.channel, 4)
@@ -150,13 +153,13 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
     const RVar step = unroll_steps(update, st, {st.k_tile, st.tile}, tile.c_unroll);
     update.unroll(st.k_tile).unroll(st.tile);
 
-    st.a.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).unroll(st.half).unroll(st.tile);
+    st.b.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).unroll(st.tile);
     if (st.mid.defined())
         depthwise_into_shared_memory(st, blocks, tile);
     else
-        st.a.vectorize(st.word);
+        st.b.vectorize(st.word);
     if (st.staged.defined()) input_into_shared_memory(st, blocks, tile);
-    st.b.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).vectorize(st.word).unroll(st.k_tile);
+    st.a.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).vectorize(st.word).unroll(st.part).unroll(st.k_tile);
 }
 
 }  // namespace sepal

@@ -11,14 +11,15 @@ namespace {
 
 int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
 
-// Registers of a lane for k_tiles 8 x m_tiles 2 or the like: 64 accumulators, as many for operands of two steps, and addresses.
+// Registers of a lane for k_tiles 4 x m_tiles 4 or the like: 64 accumulators, as many for operands of two steps, and addresses.
 constexpr int lane_registers = 168;
 
 // Shared memory of a block, in bytes: what is well used, three of which sm_80 has and sm_90 more, and what sm_86 and sm_89 have at most.
 constexpr int64_t used_shared_bytes = 48 << 10, most_shared_bytes = 99 << 10;
 
-// Bytes of shared memory of the channels of one pixel, as schedules/gpu/tensor_core.cpp places them.
-int64_t mid_pixel_bytes(int64_t c) { return 16 * ((4 * up(c, 32) + 3) / 8 * 8 + 4); }
+// Bytes of shared memory of the channels of one pixel, and pixels of a row there, as schedules/gpu/tensor_core.cpp places them.
+int64_t pixel_bytes(int64_t c) { return 16 * ((4 * up(c, 32) + 3) / 8 * 8 + 4); }
+int64_t row_pixels(int64_t columns) { return columns / 2 * 2 + 1; }
 
 int64_t blocks_of(const ConvProblem &p, const TensorCoreTile &t) {
     const TensorCoreBlock block = block_of(t);
@@ -27,18 +28,20 @@ int64_t blocks_of(const ConvProblem &p, const TensorCoreTile &t) {
     return (p.op != Operator::depsep || t.panels_apart > 1 ? panels : 1) * p.n * up(p.p(), 2) * up(p.q(), block.pixels / 2);
 }
 
+// Tiles of pixels that a depsep's warp has at least: 8 columns, which are what a warp of the depthwise half takes where there are few channels.
+constexpr int depsep_m_tiles = 2;
+
 // Bytes of shared memory of a conv2d's block that copies its input there, of two rows.
 int64_t staged_bytes(const ConvProblem &p, const TensorCoreTile &t) {
     const int64_t columns = (block_of(t).pixels / 2 - 1) * p.stride_w + (p.s - 1) * p.dilation_w + 1, rows = p.stride_h + (p.r - 1) * p.dilation_h + 1;
-    return mid_pixel_bytes(p.c) * columns * rows;
+    return pixel_bytes(p.c) * row_pixels(columns) * rows;
 }
 
+// Bytes of shared memory of what a depsep's block has between its halves, of two rows.
+int64_t mid_bytes(const ConvProblem &p, int64_t block_pixels) { return pixel_bytes(p.c) * row_pixels(block_pixels / 2) * 2; }
+
 // The largest panel of which little is filled up with zeros.
-int panel_of(int64_t k) {
-    for (int panel : {128, 64})
-        if (up(k, panel) * panel - k <= k / 8) return panel;
-    return 32;
-}
+int panel_of(int64_t k) { return up(k, 128) * 128 - k <= k / 8 ? 128 : 64; }
 
 // Wherever the number is 0.
 void or_else(int &value, int otherwise) {
@@ -62,35 +65,36 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
     }
     const bool two_rows = depsep || t.staging > 1;
     const int panel = problem ? panel_of(problem->k) : 64;
-    // A warp of 64 channels by 32 pixels multiplies 32 times for 8 + 4 loads of a lane; of 32 channels by 64 pixels for 4 + 8, where the 8 come from
-    // shared memory.
-    or_else(t.k_tiles, two_rows && panel >= 128 ? 4 : std::min(8, panel / 8));
-    or_else(t.k_warps, std::max(1, panel / (8 * t.k_tiles)));
+    // A warp of 64 channels by 32 pixels multiplies 32 times for 8 + 4 loads of a lane.
+    or_else(t.k_tiles, 4);
+    or_else(t.k_warps, std::max(1, panel / (16 * t.k_tiles)));
     or_else(t.panels_apart, 1);
     or_else(t.half_sums, 1);
     const bool free_m_tiles = t.m_tiles == 0, free_m_warps = t.m_warps == 0;
-    or_else(t.m_tiles, two_rows && t.k_tiles == 4 ? 4 : 2);
-    or_else(t.m_warps, two_rows ? 1 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
+    or_else(t.m_tiles, 4);
+    or_else(t.m_warps, two_rows ? panel / 64 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
     if (problem) {
         // Smaller blocks where there are not enough to go round, and, for depsep, where the middle of so many channels takes too much.
         const auto too_large = [&] {
-            if (depsep && mid_pixel_bytes(problem->c) * block_of(t).pixels > used_shared_bytes) return true;
+            if (depsep && mid_bytes(*problem, block_of(t).pixels) > used_shared_bytes) return true;
             return blocks_of(*problem, t) < multiprocessors;
         };
-        const auto halve = [&](int &value, bool is_free) {
-            while (is_free && value > 1 && too_large()) value /= 2;
+        const auto halve = [&](int &value, bool is_free, int least = 1) {
+            while (is_free && value > least && too_large()) value /= 2;
         };
         halve(t.m_warps, free_m_warps);
-        halve(t.m_tiles, free_m_tiles);
+        halve(t.m_tiles, free_m_tiles, depsep ? depsep_m_tiles : 1);
         if (depsep && set.panels_apart == 0 && blocks_of(*problem, t) < multiprocessors) t.panels_apart = 2;
         if (set.k_warps == 0) halve(t.k_warps, !depsep || t.panels_apart > 1);
     } else if (depsep) {
-        if (free_m_tiles) t.m_tiles = 1;
+        if (free_m_tiles) t.m_tiles = depsep_m_tiles;
     }
     if (t.c_unroll == 0) {
         t.c_unroll = 1;
         const int64_t steps = problem ? up(problem->c, 32) : 0;
-        if (op != Operator::conv2d) t.c_unroll = int(steps <= 8 ? std::max<int64_t>(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1);
+        // Of a depsep fewer: loads of filters that do not depend on the depthwise half are all moved ahead of it, into registers that it needs.
+        if (op == Operator::depsep) t.c_unroll = steps > 0 && steps % 2 == 0 ? 2 : 1;
+        if (op == Operator::pointwise) t.c_unroll = int(steps <= 8 ? std::max<int64_t>(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1);
     }
     if (t.mid_q_tile == 0) {
         const int steps = problem ? int(up(problem->c, 32)) : 0;
@@ -128,7 +132,7 @@ std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<Te
         if (bytes > most_shared_bytes) return fmt::format("needs {} bytes of shared memory for the input of a block; a block has {}", bytes, most_shared_bytes);
         return {};
     }
-    const int64_t pixels = tile ? block_of(*tile).pixels : 16, bytes = pixels * mid_pixel_bytes(p.c);
+    const int64_t pixels = tile ? block_of(*tile).pixels : 8 * depsep_m_tiles, bytes = mid_bytes(p, pixels);
     if (bytes > most_shared_bytes)
         return fmt::format("needs {} bytes of shared memory for {} pixels of c = {}; a block has {}", bytes, pixels, p.c, most_shared_bytes);
     return {};

@@ -9,8 +9,8 @@
 namespace sepal {
 
 struct TensorCoreTile {
-    int k_tiles = 0;       // of 8 output channels, that a warp computes: a multiple of 4, since a lane stores the channels of 4 as one word of 128 bits
-    int m_tiles = 0;       // of 16 pixels, that a warp computes; k_tiles x m_tiles are its accumulators, 4 registers a lane for each
+    int k_tiles = 0;       // of 16 output channels, that a warp computes: a multiple of 4, since a lane stores the channels of 4 as one word of 128 bits
+    int m_tiles = 0;       // of 8 pixels, that a warp computes; k_tiles x m_tiles are its accumulators, 4 registers a lane for each
     int k_warps = 0;       // of a block, side by side over output channels ...
     int m_warps = 0;       // ... and over pixels
     int c_unroll = 0;      // steps of 32 input channels that are unrolled
@@ -39,7 +39,7 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
 
 inline int threads_of(const TensorCoreTile &t) { return 32 * t.k_warps * t.m_warps; }
 // Output channels and pixels of a block.
-inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {8 * t.k_tiles * t.k_warps, 16 * t.m_tiles * t.m_warps, t.staging > 1}; }
+inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {16 * t.k_tiles * t.k_warps, 8 * t.m_tiles * t.m_warps, t.staging > 1}; }
 
 // The lanes of a warp in depsep's depthwise half: so many take neighbouring groups of 8 channels of a pixel, as many as there are in whole, and
 // the others neighbouring tiles of pixels. `steps`: of 32 input channels; 0: any number.
