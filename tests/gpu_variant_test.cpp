@@ -138,9 +138,9 @@ TEST_CASE("a CUDA device that cannot be had is bad input that says why", "[devic
     use.fake.compute_capability = 75;
     CHECK(bad_input([] { (void)open("cuda"); }) ==
           "--device cuda: CUDA device 0 (Fake GPU) is too old: its compute capability is 7.5, and the kernels need 8.0 or later");
-    use.fake.version = 11070;
+    use.fake.version = 10020;
     use_cuda_driver(fake_cuda_symbol);
-    CHECK(bad_input([] { (void)open("cuda"); }).find("--device cuda: the NVIDIA driver is too old: it is of CUDA 11.7") == 0);
+    CHECK(bad_input([] { (void)open("cuda"); }).find("--device cuda: the NVIDIA driver is too old: it is of CUDA 10.2, ") == 0);
     use.fake.devices = 0;
     use.fake.version = 12040;
     use_cuda_driver(fake_cuda_symbol);
@@ -243,7 +243,6 @@ TEST_CASE("candidates on a GPU are checked, then timed; a wrong one is never tim
     const std::string table = table_header(true) + table_block(results);
     CHECK(table.find("TFLOP/s") != std::string::npos);
     CHECK(table.find("inf") == std::string::npos);
-    CHECK(table.find("nan") == std::string::npos);
 
     machine.info.memory_bytes = 1000;
     CHECK(run_candidates_on_gpu(candidates, machine, device->gpu, options).front().check.find("skipped: needs ") == 0);

@@ -113,6 +113,14 @@ private:
     int64_t c_unit_ = 1, k_unit_ = 1;
 };
 
+// The vectors of channels of which the variant takes whole ones only; 1: any number of channels.
+int64_t whole_vectors(const Variant &variant) {
+    int64_t channels = 1;
+    for (int i = 0; i < variant.when_count; i++)
+        if (const Condition &c = variant.when[size_t(i)]; c.relation == Condition::Relation::multiple_of) channels = std::max(channels, c.value);
+    return channels;
+}
+
 }  // namespace
 
 std::vector<ConvProblem> edge_grid(const Variant &variant) {
@@ -124,6 +132,11 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
     for (int64_t c : channels_around(lanes))
         for (int64_t k : variant.op == Operator::depthwise ? std::vector<int64_t>{0} : channels_around(unit))
             grid.add(spaces[next++ % 20], c, k);
+    if (const int64_t v = whole_vectors(variant); v > 1) {  // every space, with channels around those of blocks
+        const std::vector<int64_t> cs = {v, 3 * v, 32 - v, 32, 32 + v, 64 + v}, ks = {v, 5 * v, unit - v, unit, 128 + v};
+        for (const Space &space : spaces)
+            for (int i = 0; i < 3; i++, next++) grid.add(space, cs[next % cs.size()], std::clamp<int64_t>(ks[next % ks.size()], v, 150 / v * v));
+    }
     // Widths around those of the tiles, and heights.
     for (int64_t w = 1; w <= 31; w += w < 17 ? 1 : 3) grid.add({1, 3, w, 3, 3}, lanes, unit > 150 ? 150 : unit);
     for (int64_t h = 1; h <= 9; h++) grid.add({2, h, 5, 3, 3}, lanes, unit > 150 ? 150 : unit);
