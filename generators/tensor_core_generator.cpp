@@ -31,7 +31,8 @@ protected:
     TensorCoreTile tile() const {
         TensorCoreTile t;
         t.k_tiles = k_tiles, t.m_tiles = m_tiles, t.k_warps = k_warps, t.m_warps = m_warps, t.c_unroll = this->c_unroll, t.blocks = blocks;
-        t.mid_q_tile = this->mid_q_tile, t.panels_apart = panels_apart, t.half_sums = half_sums;
+        t.mid_q_tile = this->mid_q_tile, t.panels_apart = panels_apart, t.staging = this->staging;
+        t.half_sums = half_sums;
         return t;
     }
 
@@ -52,8 +53,8 @@ protected:
         problem.cases.whole_steps = this->c != at_run_time && this->c % 32 == 0;
         problem.cases.whole_panels = this->k != at_run_time && this->k % int(block.channels) == 0;
         if (const int rows = this->p, columns = this->q; rows != at_run_time && columns != at_run_time) {
-            const bool depsep = std::is_same_v<Derived, DepsepMmaGenerator>;
-            problem.cases.whole_blocks = depsep ? rows % 2 == 0 && columns % (block.pixels / 2) == 0 : rows * columns % block.pixels == 0;
+            const bool two_rows = block.two_rows || std::is_same_v<Derived, DepsepMmaGenerator>;
+            problem.cases.whole_blocks = two_rows ? rows % 2 == 0 && columns % (block.pixels / 2) == 0 : rows * columns % block.pixels == 0;
             problem.cases.whole_rows = columns % mma_rows == 0;
         }
         const auto inside = [](int before, int out, int in, int filter, int stride, int dilation) {
@@ -66,12 +67,18 @@ protected:
         return problem;
     }
 
-    // The output's view, of which `pixels` are the extents and strides of what follows the groups of lanes, as far as they are known.
+    // The output's view, as far as its extents and strides are known.
     template<typename BufferIO>
-    void output_view(BufferIO &output, std::initializer_list<std::array<int, 2>> pixels) const {
-        const int channels = int(block_of(tile()).channels), pixel = this->over(this->k, 2);
+    void output_view(BufferIO &output, bool two_rows) const {
+        const int channels = int(block_of(tile()).channels), pixels = int(block_of(tile()).pixels), columns = pixels / 2;
+        const int p = this->p, q = this->q, pixel = this->over(this->k, 2), row = this->times(q, pixel);
+        const auto up = [](int extent, int unit) { return extent == at_run_time ? at_run_time : (extent + unit - 1) / unit; };
+        const auto times = [](int a, int b) { return ConvGenerator<Derived>::times(a, b); };
         std::vector<std::array<int, 2>> view = {{4, 1}, {4, 4}, {channels / 32, 16}, {k_panels(), channels / 2}, {8, pixel}};
-        view.insert(view.end(), pixels.begin(), pixels.end());
+        if (two_rows)
+            view.insert(view.end(), {{2, row}, {columns / 8, times(8, pixel)}, {up(q, columns), times(columns, pixel)}, {up(p, 2), times(2, row)}, {at_run_time, times(p, row)}});
+        else
+            view.insert(view.end(), {{2, times(8, pixel)}, {pixels / 16, times(16, pixel)}, {at_run_time, times(pixels, pixel)}});
         for (size_t i = 0; i < view.size(); i++) {
             auto dim = output.dim(int(i));
             dim.set_min(0);
@@ -95,22 +102,26 @@ public:
     Input<Buffer<float, 1>> bias{"bias"};
     GeometryInputs geo;
     Input<int32_t> activation_in{"activation_in"}, k_in{"k_in"}, q_in{"q_in"}, p_in{"p_in"};
-    Output<Buffer<uint32_t, 8>> output{"output"};
+    Output<Buffer<uint32_t>> output{"output"};
+
+    void configure() { output.set_dimensions(staging > 1 ? 10 : 8); }
 
     void generate() {
         TensorCoreProblem problem = known();
-        const int pixel = over(k, 2), block_pixels = problem.block_pixels;
         aligned(input, {4, c8(), w, h, at_run_time});
         aligned(filter, {128, problem.panel_channels / 8, steps(), s, r, k_panels()});
         aligned(bias, {padded_k()});
-        output_view(output, {{2, times(8, pixel)}, {block_pixels / 16, times(16, pixel)}, {at_run_time, times(block_pixels, pixel)}});
+        output_view(output, staging > 1);
         problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = fixed_or(w, input.dim(2).extent());
         problem.h = fixed_or(h, input.dim(3).extent()), problem.n = input.dim(4).extent();
         problem.s = fixed_or(s, filter.dim(3).extent()), problem.r = fixed_or(r, filter.dim(4).extent());
         problem.k = fixed_or(k, k_in), problem.q = fixed_or(q, q_in), problem.p = fixed_or(p, p_in);
         problem.geometry = geometry(geo), problem.activation = fixed_or(activation, activation_in);
         tensor_stages.output = output;
-        read_pixels(tensor_stages, input, problem);
+        if (staging > 1)
+            read_staged_pixels(tensor_stages, input, problem);
+        else
+            read_pixels(tensor_stages, input, problem);
         multiply(tensor_stages, filter, bias, problem);
     }
 };
@@ -126,11 +137,10 @@ public:
 
     void generate() {
         TensorCoreProblem problem = known();
-        const int pixel = over(k, 2), block_pixels = problem.block_pixels;
         aligned(input, {4, c8(), at_run_time});
         aligned(filter, {128, problem.panel_channels / 8, steps(), k_panels()});
         aligned(bias, {padded_k()});
-        output_view(output, {{2, times(8, pixel)}, {block_pixels / 16, times(16, pixel)}, {at_run_time, times(block_pixels, pixel)}});
+        output_view(output, false);
         problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = input.dim(2).extent();
         problem.n = 1, problem.p = 1, problem.q = problem.w, problem.k = fixed_or(k, k_in);
         problem.activation = fixed_or(activation, activation_in);
@@ -154,14 +164,12 @@ public:
 
     void generate() {
         TensorCoreProblem problem = known();
-        const int pixel = over(k, 2), row = times(q, pixel), columns = problem.block_pixels / 2;
         aligned(input, {8, c8(), w, h, at_run_time});
         aligned(filter, {8, c8(), s, r});
         aligned(mid_bias, {8, c8()});
         aligned(pointwise_filter, {128, problem.panel_channels / 8, steps(), k_panels()});
         aligned(bias, {padded_k()});
-        output_view(output, {{2, row}, {columns / 8, times(8, pixel)}, {q == at_run_time ? at_run_time : (q + columns - 1) / columns, times(columns, pixel)},
-                             {p == at_run_time ? at_run_time : (p + 1) / 2, times(2, row)}, {at_run_time, times(p, row)}});
+        output_view(output, true);
         problem.c8 = fixed_or(c8(), input.dim(1).extent()), problem.w = fixed_or(w, input.dim(2).extent());
         problem.h = fixed_or(h, input.dim(3).extent()), problem.n = input.dim(4).extent();
         problem.s = fixed_or(s, filter.dim(2).extent()), problem.r = fixed_or(r, filter.dim(3).extent());

@@ -11,7 +11,7 @@ constexpr int words = 4;             // of 128 bits
 constexpr int step_groups = 4;       // groups of 8 input channels in a step
 constexpr int chunk_channels = 32;   // output channels of 4 tiles
 constexpr int lane_channels = 8;     // of them in a lane
-constexpr int depsep_rows = 2;
+constexpr int block_rows = 2;
 
 Expr within(const Expr &index, const Expr &extent) { return clamp(index, 0, extent - 1); }
 Expr inside(const Expr &index, const Expr &extent) { return index >= 0 && index < extent; }
@@ -24,11 +24,11 @@ Expr remainder(const Expr &a, const Expr &b) { return cast<int>(cast<uint32_t>(a
 Expr pixel_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
     return st.block * p.block_pixels + st.tile * mma_rows + st.half * (mma_rows / 2) + st.group;
 }
-// Column and row of it for depsep, whose tiles are 8 pixels of each of two rows.
+// Column and row of it in blocks of two rows, whose tiles are 8 pixels of each.
 Expr column_of(const TensorCoreStages &st, const TensorCoreProblem &p) {
-    return st.block * (p.block_pixels / depsep_rows) + st.tile * (mma_rows / depsep_rows) + st.group;
+    return st.block * (p.block_pixels / block_rows) + st.tile * (mma_rows / block_rows) + st.group;
 }
-Expr row_of(const TensorCoreStages &st) { return st.row_pair * depsep_rows + st.half; }
+Expr row_of(const TensorCoreStages &st) { return st.row_pair * block_rows + st.half; }
 
 std::vector<Var> append(std::vector<Var> to, const std::vector<Var> &more) {
     to.insert(to.end(), more.begin(), more.end());
@@ -38,7 +38,7 @@ std::vector<Var> append(std::vector<Var> to, const std::vector<Var> &more) {
 }  // namespace
 
 std::vector<Var> TensorCoreStages::pixels() const {
-    return is_depsep ? std::vector<Var>{tile, block, row_pair, n} : std::vector<Var>{tile, block};
+    return two_rows ? std::vector<Var>{tile, block, row_pair, n} : std::vector<Var>{tile, block};
 }
 
 void read_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProblem &p) {
@@ -72,8 +72,22 @@ void read_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProble
     st.a(at) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
 }
 
+void read_staged_pixels(TensorCoreStages &st, const Func &input, const TensorCoreProblem &p) {
+    st.two_rows = true;
+    const Expr c8 = p.cases.whole_steps ? Expr(st.c8) : min(st.c8, p.c8 - 1), word = input(st.word, c8, within(st.x, p.w), within(st.y, p.h), st.n);
+    Expr there = p.cases.no_padding ? Internal::const_true() : inside(st.x, p.w) && inside(st.y, p.h);
+    if (!p.cases.whole_steps) there = there && st.c8 < p.c8;
+    st.staged = Func("staged");
+    st.staged(st.word, st.c8, st.x, st.y, st.n) = Internal::is_const_one(there) ? word : select(there, word, cast<uint32_t>(0));
+    const Expr x = column_of(st, p) * p.geometry.stride_w + st.column * p.geometry.dilation_w - p.geometry.pad_left;
+    const Expr y = row_of(st) * p.geometry.stride_h + st.row * p.geometry.dilation_h - p.geometry.pad_top;
+    st.a = Func("a");
+    st.a(append({st.word, st.in_group, st.group, st.half}, append(st.pixels(), {st.step, st.column, st.row}))) =
+        st.staged(st.word, st.step * step_groups + st.in_group, x, y, st.n);
+}
+
 void read_depthwise(TensorCoreStages &st, const Func &input, const Func &filter, const Func &bias, const TensorCoreProblem &p, bool half_sums) {
-    st.is_depsep = true;
+    st.two_rows = true;
     const Expr c8 = p.cases.whole_steps ? Expr(st.c8) : min(st.c8, p.c8 - 1);
     const Expr zero = cast<float16_t>(0);
     st.padded = Func("padded");
@@ -144,7 +158,7 @@ void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const 
     st.packed = Func("packed");
     st.packed(out) = halves_of(result(0), result(1));
 
-    Expr there = st.is_depsep ? column_of(st, p) < p.q && row_of(st) < p.p : pixel_of(st, p) < p.n * p.p * p.q;
+    Expr there = st.two_rows ? column_of(st, p) < p.q && row_of(st) < p.p : pixel_of(st, p) < p.n * p.p * p.q;
     if (p.cases.whole_blocks) there = Internal::const_true();
     if (!p.cases.whole_panels) there = there && first_channel < p.k;
     st.output(out) = Internal::is_const_one(there) ? st.packed(out) : store_if(there, st.packed(out));

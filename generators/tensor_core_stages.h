@@ -28,7 +28,7 @@ struct TensorCoreStages {
     Halide::Var word{"word"}, in_group{"in_group"}, group{"group"}, half{"half"};
     // Tile of 8 output channels in a panel; chunk of 4 such tiles; panel of the filter.
     Halide::Var k_tile{"k_tile"}, chunk{"chunk"}, panel{"panel"};
-    // Tile of pixels in a block; block, of depsep in its row, and the pair of rows and the image besides.
+    // Tile of pixels in a block; block, of two rows in them, and the pair of rows and the image besides.
     Halide::Var tile{"tile"}, block{"block"}, row_pair{"row_pair"}, n{"n"};
     std::vector<Halide::Var> pixels() const;  // tile and what follows, as far as the operator has it
 
@@ -50,7 +50,9 @@ struct TensorCoreStages {
     Halide::RDom taps;       // x: filter column, y: filter row
     Halide::Func mid;        // f16
 
-    bool is_depsep = false;
+    Halide::Func staged;     // (word, c8, x, y, n): input with zeros around it, of a conv2d whose blocks copy theirs
+
+    bool two_rows = false;   // blocks are of two rows, half a tile of 16 pixels each; else of pixels one after another
     Halide::Expr steps;      // of 32 input channels
 };
 
@@ -67,6 +69,9 @@ struct TensorCoreProblem {
 // stages.a of a conv2d or pointwise: input (word, c8, x, y, n), or (word, c8, x) without geometry, whose pixels are those of the output, one after
 // another.
 void read_pixels(TensorCoreStages &stages, const Halide::Func &input, const TensorCoreProblem &problem);
+
+// The same of a conv2d by way of stages.staged, in blocks of two rows.
+void read_staged_pixels(TensorCoreStages &stages, const Halide::Func &input, const TensorCoreProblem &problem);
 
 // stages.a of a depsep, by way of stages.mid: input (i, c8, x, y, n), filter (i, c8, s, r), bias (i, c8).
 void read_depthwise(TensorCoreStages &stages, const Halide::Func &input, const Halide::Func &filter, const Halide::Func &bias,

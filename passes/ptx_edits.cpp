@@ -4,7 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <regex>
+#include <set>
 #include <stdexcept>
 #include <vector>
 
@@ -89,6 +92,68 @@ std::string halves(const CallSequence &call) {
     return fmt::format("cvt.rn.f16x2.f32 \t{}, {}, {};", call.results[0], call.arguments[1][0], call.arguments[0][0]);  // the higher half first
 }
 
+// Of 64-bit registers that are halves of fragments, as two of 32 bits each: %rd7 -> %even7, %odd7.
+std::string even(const std::string &number) { return "%even" + number; }
+std::string odd(const std::string &number) { return "%odd" + number; }
+
+// A kernel with halves of fragments in pairs of 32-bit registers, so that ptxas keeps the four of a fragment next to
+// each other: of 64-bit ones that go round a loop it moves all of them in every iteration. The text as it is where a half is used in another way
+// than those below.
+std::string fragments_in_words(const std::string &kernel) {
+    static const std::regex seed(R"(mov\.b64\s+(?:\{%sum\d, %sum\d\}, %rd(\d+)|%rd(\d+), \{%result\d, %result\d\});)"), wide(R"(%rd(\d+)\b)");
+    static const std::regex copy(R"(\s*mov\.b64\s+%rd(\d+), %rd(\d+);)"), constant(R"(\s*mov\.b64\s+%rd(\d+), (-?\d+|0x[0-9A-Fa-f]+);)");
+    static const std::regex apart(R"(\s*mov\.b64\s+\{([%\w]+), ([%\w]+)\}, %rd(\d+);)"), together(R"(\s*mov\.b64\s+%rd(\d+), \{([%\w]+), ([%\w]+)\};)");
+    static const std::regex load(R"(\s*(ld\.global\S*)\.v2\.b64\s+\{%rd(\d+), %rd(\d+)\}, (\[[^\]]*\]);)"), declaration(R"(\s*\.reg \.b64\s+%rd<(\d+)>;)");
+    std::vector<std::string> lines;
+    for (size_t at = 0; at < kernel.size();) {
+        const size_t end = std::min(kernel.find('\n', at), kernel.size() - 1) + 1;
+        lines.push_back(kernel.substr(at, end - at));
+        at = end;
+    }
+    const auto matches = [](const std::string &line, std::smatch &match, const std::regex &form) {
+        return std::regex_search(line, match, form, std::regex_constants::match_continuous);
+    };
+    std::set<std::string> halves;
+    for (std::sregex_iterator i(kernel.begin(), kernel.end(), seed), end; i != end; ++i) halves.insert((*i)[1].matched ? (*i)[1] : (*i)[2]);
+    if (halves.empty()) return kernel;
+    for (size_t before = 0; before != halves.size();) {  // and what they are copied from and to
+        before = halves.size();
+        for (const std::string &line : lines) {
+            std::smatch m;
+            const bool copied = matches(line, m, copy);
+            if (!copied && !matches(line, m, load)) continue;
+            const std::string a = m[copied ? 1 : 2], b = m[copied ? 2 : 3];
+            if (halves.count(a) || halves.count(b)) halves.insert({a, b});
+        }
+    }
+    std::string result;
+    for (const std::string &line : lines) {
+        std::smatch m;
+        bool has_half = false;
+        for (std::sregex_iterator i(line.begin(), line.end(), wide), end; i != end; ++i) has_half = has_half || halves.count((*i)[1]);
+        if (matches(line, m, declaration)) {
+            result += line + fmt::format("\t.reg .b32 \t%even<{0}>, %odd<{0}>;\n", m[1].str());
+        } else if (!has_half) {
+            result += line;
+        } else if (matches(line, m, copy)) {
+            result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", even(m[1]), even(m[2]), odd(m[1]), odd(m[2]));
+        } else if (matches(line, m, constant)) {
+            const std::string digits = m[2];
+            const uint64_t value = digits[0] == '-' ? uint64_t(std::stoll(digits)) : std::stoull(digits, nullptr, 0);
+            result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", even(m[1]), uint32_t(value), odd(m[1]), uint32_t(value >> 32));
+        } else if (matches(line, m, apart)) {
+            result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", m[1].str(), even(m[3]), m[2].str(), odd(m[3]));
+        } else if (matches(line, m, together)) {
+            result += fmt::format("\tmov.b32 \t{}, {};\n\tmov.b32 \t{}, {};\n", even(m[1]), m[2].str(), odd(m[1]), m[3].str());
+        } else if (matches(line, m, load)) {
+            result += fmt::format("\t{}.v4.b32 \t{{{}, {}, {}, {}}}, {};\n", m[1].str(), even(m[2]), odd(m[2]), even(m[3]), odd(m[3]), m[4].str());
+        } else {
+            return kernel;
+        }
+    }
+    return result;
+}
+
 // The part of a module that begins an entry, up to the brace of its body; 1: up to the name, 2: the name, 3: from there to the brace.
 const std::regex &entry_pattern() {
     static const std::regex pattern(R"((\.entry\s+)(\w+)(\s*\([^)]*\)[^{]*)\{)");
@@ -133,7 +198,14 @@ std::string calls_to_instructions(const std::string &ptx, int *count) {
     for (const char *function : {mma_call, warp_sync_call, halves_call})
         if (result.find(function) != std::string::npos) fail(fmt::format("a call of {} in the PTX is not understood", function));
     if (count) *count = made;
-    return result;
+    // Registers are a kernel's own.
+    std::string text;
+    size_t from = 0;
+    for (std::sregex_iterator entry(result.begin(), result.end(), entry_pattern()), last; entry != last; ++entry) {
+        text += fragments_in_words(result.substr(from, size_t(entry->position()) - from));
+        from = size_t(entry->position());
+    }
+    return text + fragments_in_words(result.substr(from));
 }
 
 std::string shared_memory_where_it_is(const std::string &ptx) {

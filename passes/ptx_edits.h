@@ -12,8 +12,9 @@ namespace sepal {
 std::string require_ptx_version(const std::string &ptx, int major, int minor);
 
 // Each call of mma_call (passes/fragments.h) becomes the instruction mma.sync.m16n8k16 on f16 with sums in f32, each of warp_sync_call
-// bar.warp.sync, each of halves_call cvt.rn.f16x2.f32. (Given a body, the functions would stay calls: ptxas does not inline them.) `count`, if not null, receives the number of
-// multiplications.
+// bar.warp.sync, each of halves_call cvt.rn.f16x2.f32. (Given a body, the functions would stay calls: ptxas does not inline them.) Accumulators are
+// in 32-bit registers then, of which ptxas keeps the four of a fragment together; the 64-bit ones that LLVM has for them it would move about in
+// every iteration of a loop. `count`, if not null, receives the number of multiplications.
 std::string calls_to_instructions(const std::string &ptx, int *count = nullptr);
 
 // Halide's kernels address shared memory from 0 on. That is where it begins up to sm_89; from sm_90 on the first KiB is the system's. With this

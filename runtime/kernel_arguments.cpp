@@ -8,7 +8,7 @@ namespace sepal {
 
 KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
     if (variant.is_on_tensor_cores()) {
-        TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels});
+        TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels, variant.block_two_rows});
         input = std::move(on_lanes.input), output = std::move(on_lanes.output);
         constant_views = std::move(on_lanes.constants), scalars = std::move(on_lanes.scalars);
         return;

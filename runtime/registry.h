@@ -57,7 +57,8 @@ struct Variant {
     std::array<Condition, field_count> when = {};
     int when_count = 0;
     FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
-    int64_t block_pixels = 0;  // of a kernel on tensor cores: TensorCoreBlock::pixels
+    int64_t block_pixels = 0;  // of a kernel on tensor cores: TensorCoreBlock::pixels and two_rows
+    bool block_two_rows = false;
     KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
     // there; 0: those of an element.

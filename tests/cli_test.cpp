@@ -151,6 +151,8 @@ TEST_CASE("a device that is not there, or does not run what was asked for, is re
     }
     CHECK(!std::filesystem::exists(files.folder.path("y.npy")));
     check_bad_input(run("bench --suite microbenchmark --device cuda:emulated"), {"cuda:emulated", "check"});
+    check_bad_input(run("peak --device cuda:99"), {"--device cuda:99: "});
+    for (const char *device : {"cuda:emulated", "opencl"}) check_bad_input(run(fmt::format("peak --device {}", device)), {device, "allowed: cpu, cuda and cuda:INDEX"});
     check_bad_input(run("check --device cuda:emulated --variants 'conv2d*reference'"), {"conv2d*reference", "cpu", "cuda"});
     check_bad_input(run(files.command() + " --device cuda:emulated --variant " + reference_of(Operator::conv2d)), {reference_of(Operator::conv2d), "cpu", "cuda"});
     check_bad_input(run(files.command() + " --device cuda:emulated --tuning x.jsonl"), {"--tuning", "cuda:emulated"});

@@ -2,6 +2,9 @@
 #include "catch.h"
 #include "emulated_gpu.h"
 
+#include "bench/gpu/emulator/half.h"
+#include "runtime/half.h"
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -194,7 +197,7 @@ Word field(Word v, Word position, Word length) {
 
 TEST_CASE("integers of 32 bits are computed as PTX defines it", "[emulator]") {
     run(some_words(),
-        {{"add.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return low(s64(a) + s64(b)); }},
+        {{"add.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return u32(a) + u32(b); }},
          {"sub.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return u32(a) - u32(b); }},
          {"sub.s32 %ro, %ra, 17;", [](Word a, Word, Word) { return low(int64_t{s32(a)} - 17); }},
          {"add.s32 %ro, %ra, -5;", [](Word a, Word, Word) { return low(int64_t{s32(a)} - 5); }},
@@ -207,7 +210,7 @@ TEST_CASE("integers of 32 bits are computed as PTX defines it", "[emulator]") {
          {"mul.wide.u16 %ro, %ha, %hb;", [](Word a, Word b, Word) { return Word{u16(a)} * u16(b); }},
          {"mad.lo.s32 %ro, %ra, %rb, %rc;", [](Word a, Word b, Word c) { return u32(a) * u32(b) + u32(c); }},
          {"mad.hi.u32 %ro, %ra, %rb, %rc;",
-          [](Word a, Word b, Word c) { return low(static_cast<int64_t>((Word{u32(a)} * u32(b)) >> 32) + s64(c)); }},
+          [](Word a, Word b, Word c) { return u32(((Word{u32(a)} * u32(b)) >> 32) + c); }},
          {"mad.wide.s32 %do, %ra, %rb, %dc;", [](Word a, Word b, Word c) { return static_cast<Word>(int64_t{s32(a)} * s32(b)) + c; }},
          {"mad.wide.u32 %do, %ra, %rb, %dc;", [](Word a, Word b, Word c) { return Word{u32(a)} * u32(b) + c; }},
          {"or.b32 %rb, %rb, 1; div.s32 %ro, %ra, %rb;", [](Word a, Word b, Word) { return low(int64_t{s32(a)} / s32(b | 1)); }},
@@ -520,4 +523,20 @@ TEST_CASE("conversions round and saturate as they say", "[emulator]") {
                        {"cvt.sat.s16.s32 %ho, %ra;",
                         [](Word a, Word, Word) { return u16(static_cast<Word>(int64_t{std::clamp(s32(a), -32768, 32767)})); }},
                        {"cvt.sat.u8.s32 %ho, %ra;", [](Word a, Word, Word) { return static_cast<Word>(std::clamp(s32(a), 0, 255)); }}});
+}
+
+TEST_CASE("the emulator's halves are those of the runtime", "[emulator]") {
+    size_t different = 0;
+    for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+        const auto h = static_cast<uint16_t>(bits);
+        if (is_nan_half(h)) continue;
+        const float value = ptx::float_of_half(h);
+        different += value != float_from_half(h);
+        // Floats at it, next to it, half way to the next one, and next to that.
+        const float up = ptx::float_of_half(static_cast<uint16_t>(h + 1)), middle = value + (up - value) / 2;
+        for (float f : {value, middle})
+            for (float near : {f, std::nextafter(f, INFINITY), std::nextafter(f, -INFINITY)})
+                if (near == near) different += ptx::half_of_float(near) != half_from_float(near);
+    }
+    CHECK(different == 0);
 }

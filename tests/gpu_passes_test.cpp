@@ -227,6 +227,31 @@ TEST_CASE("calls become instructions, and other calls stay", "[ptx_edits]") {
     CHECK_THAT(error_of([&] { calls_to_instructions("{ // callseq 0, 0\n"); }), Contains("no end"));
 }
 
+TEST_CASE("accumulators stay in 32-bit registers", "[ptx_edits]") {
+    const std::string registers = "\t.reg .b64 \t%rd<9>;\n", call = call_sequence(mma_call, "%r0");
+    const std::string before = "\tld.global.nc.v2.b64 \t{%rd1, %rd5}, [%rd8];\n\tmov.b64 \t%rd2, %rd6;\n\tmov.b64 \t%rd6, 4294967298;\n";
+    const std::string after = "\tmov.b64 \t{%r1, %r2}, %rd3;\n\tmov.b64 \t%rd4, {%r3, %r4};\n\tadd.s64 \t%rd8, %rd7, 16;\n\tret;\n}\n";
+    const std::string ptx = calls_to_instructions(ptx_head + entry + registers + before + call + after);
+    CHECK(count(ptx, "mov.b64") == 0);
+    CHECK_THAT(ptx, Contains("\t.reg .b64 \t%rd<9>;\n\t.reg .b32 \t%even<9>, %odd<9>;\n"));
+    CHECK_THAT(ptx, Contains("ld.global.nc.v4.b32 \t{%even1, %odd1, %even5, %odd5}, [%rd8];"));
+    CHECK_THAT(ptx, Contains("mov.b32 \t%even2, %even6;\n\tmov.b32 \t%odd2, %odd6;"));
+    CHECK_THAT(ptx, Contains("mov.b32 \t%even6, 2;\n\tmov.b32 \t%odd6, 1;"));
+    CHECK_THAT(ptx, Contains("mov.b32 \t%sum0, %even1;\n\tmov.b32 \t%sum1, %odd1;") && Contains("mov.b32 \t%even4, %result2;\n\tmov.b32 \t%odd4, %result3;"));
+    CHECK_THAT(ptx, Contains("mov.b32 \t%r1, %even3;\n\tmov.b32 \t%r2, %odd3;") && Contains("mov.b32 \t%even4, %r3;\n\tmov.b32 \t%odd4, %r4;"));
+    CHECK_THAT(ptx, Contains("add.s64 \t%rd8, %rd7, 16;"));
+    SECTION("but where one is used in a way that is not known, all stay as they are") {
+        const std::string other = calls_to_instructions(ptx_head + entry + registers + before + call + "\tadd.s64 \t%rd8, %rd3, 16;\n" + after);
+        CHECK(count(other, "%even|%odd") == 0);
+        CHECK_THAT(other, Contains("mov.b64 {%sum0, %sum1}, %rd1;") && Contains("add.s64 \t%rd8, %rd3, 16;"));
+    }
+    SECTION("and each kernel has its own") {
+        const std::string second = std::regex_replace(entry, std::regex("kernel_a"), "kernel_b") + registers + after;
+        const std::string both = calls_to_instructions(ptx_head + entry + registers + before + call + after + second);
+        CHECK(both == ptx + second);
+    }
+}
+
 TEST_CASE("shared memory is addressed from where it begins", "[ptx_edits]") {
     const std::string body = "\tst.shared.v2.b64 \t[%rd5+32], {%rd1, %rd2};\n\tld.shared.b32 \t%r1, [%rd6];\n\tst.shared.b32 \t[64], %r1;\n\tst.global.b32 \t[%rd7], %r1;\n";
     const std::string ptx = shared_memory_where_it_is(ptx_head + entry + body + "}");

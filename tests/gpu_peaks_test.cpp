@@ -1,13 +1,16 @@
-// Peaks of a GPU: their kernels as ptxas makes them, what they compute and count in the emulator, NVML.
+// Peaks of a GPU: their kernels as ptxas makes them, what they compute and count in the emulator; NVML; libraries beside Sepal on a GPU.
 #include "bench/gpu/emulator/emulator.h"
+#include "bench/gpu/gpu_runner.h"
 #include "bench/gpu/nvml.h"
 #include "bench/gpu/peak_kernels.h"
 #include "bench/gpu/peaks.h"
 #include "bench/gpu/sass.h"
+#include "bench/peer.h"
 #include "catch.h"
 #include "runtime/gpu/cuda_driver.h"
 #include "tools/bad_input.h"
 #include "tools/compile/cuda_toolkit.h"
+#include "tools/files.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -23,11 +26,9 @@ namespace {
 // A small device of the emulator, made the driver's.
 class Emulated {
 public:
-    explicit Emulated(int multiprocessors = 2) {
-        EmulatedDevice d;
+    explicit Emulated(int multiprocessors = 2, EmulatedDevice d = {}) {
         d.multiprocessors = multiprocessors;
         d.l2_bytes = 1 << 20;
-        d.memory_bytes = 64 << 20;
         configure_emulator(d);
         use_cuda_driver(emulated_cuda_symbol);
         Status status;
@@ -298,25 +299,17 @@ TEST_CASE("what keeps peaks from being measured is told", "[peaks]") {
     options.samples = options.launches = 1;
     options.warm_up_seconds = 0;
     {
-        Emulated gpu;
         EmulatedDevice d;
         d.module_error = 218;
-        gpu.device.reset();
-        configure_emulator(d);
-        gpu.device = GpuDevice::open(Backend::cuda, 0, status);
+        const Emulated gpu(1, d);
         (void)measure_gpu_peaks(gpu.device, options, status);
         CHECK_THAT(status.message, Contains("the kernels that peaks are measured with cannot be loaded on CUDA device 0") && Contains("CUDA_ERROR_INVALID_PTX"));
     }
-    {
-        Emulated gpu;
-        EmulatedDevice d;
-        d.launch_error = 719;
-        gpu.device.reset();
-        configure_emulator(d);
-        gpu.device = GpuDevice::open(Backend::cuda, 0, status);
-        (void)measure_gpu_peaks(gpu.device, options, status);
-        CHECK_THAT(status.message, Contains("the peaks' kernel sepal_peak_f32_fma cannot be queued: ") && Contains("CUDA_ERROR_LAUNCH_FAILED"));
-    }
+    EmulatedDevice d;
+    d.launch_error = 719;
+    const Emulated gpu(1, d);
+    (void)measure_gpu_peaks(gpu.device, options, status);
+    CHECK_THAT(status.message, Contains("the peaks' kernel sepal_peak_f32_fma cannot be queued: ") && Contains("CUDA_ERROR_LAUNCH_FAILED"));
 }
 
 TEST_CASE("NVML is watched while something runs, and its absence is told", "[peaks]") {
@@ -339,8 +332,7 @@ TEST_CASE("NVML is watched while something runs, and its absence is told", "[pea
     CHECK_FALSE(nvml->state().temperature_c);
     fake.states = 0;
     fake.throttle = 0x4 | 0x1 | 0x40;
-    GpuWatch watch(nvml);
-    const GpuWatched seen = watch.stop();
+    const GpuWatched seen = GpuWatch(nvml).stop();
     CHECK(seen.samples >= 1);
     CHECK(seen.samples == fake.states);
     CHECK(seen.median.sm_mhz == 1980.);
@@ -351,11 +343,85 @@ TEST_CASE("NVML is watched while something runs, and its absence is told", "[pea
     CHECK(j["memory_pct"] == 42);
     CHECK(j["temperature_c"].is_null());
     fake.power_known = false;
-    GpuWatch without(nvml);
-    CHECK_FALSE(without.stop().highest_power_w);
+    CHECK_FALSE(GpuWatch(nvml).stop().highest_power_w);
     CHECK(GpuWatch(nullptr).stop().samples == 0);
     nvml.reset();
     CHECK(fake.opened == 0);
+}
+
+namespace {
+
+// A pointwise convolution of f32 values without a bias, behind the protocol of bench/peers/serve.py, as long as it is started for a GPU.
+const char *const actor = R"py(
+import array, json, sys
+name, threads, device = sys.argv[1:]
+def say(**answer):
+    print(json.dumps(answer), flush=True)
+say(ok=True, version=device)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "prepare":
+        folder = request["folder"]
+        p = json.load(open(folder + "/problem.json"))
+        def tensor(what):
+            values = array.array("f")
+            values.frombytes(open(f"{folder}/{what}.f32", "rb").read())
+            return values
+        x, w, c, k = tensor("input"), tensor("filter"), p["c"], p["k"]
+        y = array.array("f", [sum(x[i * c + j] * w[o * c + j] for j in range(c)) for i in range(p["n"] * p["h"] * p["w"]) for o in range(k)])
+        if name == "PyTorch-TF32":
+            y[3] += 1
+        open(f"{folder}/{name}.f32", "wb").write(y.tobytes())
+        say(ok=True, configuration=p["dtype"], winograd=False)
+    elif request["do"] == "time":
+        say(ok=True, seconds=0.003 if request.get("cold") else 0.002)
+    else:
+        say(ok=True)
+)py";
+
+}  // namespace
+
+TEST_CASE("libraries on a GPU are checked, and timed warm and cold", "[peaks]") {
+    Emulated gpu;
+    const ScratchFolder folder("sepal-test", "no temporary folder can be made");
+    PeerTools tools;
+    tools.python = "python3";
+    tools.script = folder.path() + "/actor.py";
+    write_file(tools.script, {actor});
+    for (const DType dtype : {DType::f16, DType::f32}) {
+        ConvProblem p;
+        p.name = "example";
+        p.op = Operator::pointwise;
+        p.dtype = dtype;
+        p.h = 3;
+        p.w = 5;
+        p.c = 8;
+        p.k = 6;
+        p.pad_mode = PadMode::valid;
+        Peer right("PyTorch", tools, 1, "cuda:0"), wrong("PyTorch-TF32", tools, 1, "cuda:0");
+        std::vector<Candidate> candidates(2);
+        for (Candidate &c : candidates) c.problem = p;
+        candidates[0].peer = &right;
+        candidates[1].peer = &wrong;
+        candidates[0].name = right.name();
+        candidates[1].name = wrong.name();
+        RunnerOptions options;
+        options.seconds = 0.01;
+        const std::vector<Result> results = run_candidates_on_gpu(candidates, describe_gpu(*gpu.device, "cuda"), gpu.device, options);
+        REQUIRE(results.size() == 4);
+        for (const Result &r : results) {
+            INFO(r.candidate.name << ": " << r.check << " " << r.check_message);
+            const bool is_right = r.candidate.peer == &right, warm = r.cache == CacheState::warm;
+            CHECK(r.check == (is_right ? "passed" : "failed"));
+            CHECK(r.timed() == is_right);
+            if (!is_right) continue;
+            CHECK(r.milliseconds.median == Approx(warm ? 2 : 3));
+            CHECK(r.peer_version == "cuda:0");
+            CHECK(r.peer_configuration == name(dtype));
+            CHECK(r.latency_ms == 0);
+            CHECK(r.cold_overhead_ms == 0);
+        }
+    }
 }
 
 TEST_CASE("peaks of this machine's GPU", "[.][real_gpu]") {

@@ -56,11 +56,11 @@ class Configurations(unittest.TestCase):
         self.assertEqual(label, "channels last, eager, pointwise by linear")
         self.assertTrue(torch.backends.cudnn.benchmark)
         self.assertEqual(list(told), ["channels last, eager", label, "channels last, eager, cuDNN's convolution with relu", "NCHW, eager",
-                                      "channels last, compiled (max-autotune)"])
-        for seconds, right in zip(told.values(), (4e-4, 3e-4, 8e-4, 6e-4, 5e-4)):
+                                      "channels last, compiled", "channels last, compiled (max-autotune)"])
+        for seconds, right in zip(told.values(), (4e-4, 3e-4, 8e-4, 6e-4, 5e-4, 4.5e-4)):
             self.assertAlmostEqual(seconds, right, 9)
         self.assertEqual(timed.why_no_graph, "")
-        for name, cost in (("nchw", "NCHW, eager"), ("compiled", "channels last, compiled (max-autotune)"),
+        for name, cost in (("nchw", "NCHW, eager"), ("compiled", "channels last, compiled"), ("autotuned", "channels last, compiled (max-autotune)"),
                            ("fused", "channels last, eager, cuDNN's convolution with relu")):
             with fake(**{name: 1e-4}):
                 self.assertEqual(self.best(POINTWISE)[0], cost)
@@ -76,6 +76,10 @@ class Configurations(unittest.TestCase):
             label, _, told = self.best(POINTWISE)
         self.assertEqual(label, "channels last, eager, pointwise by linear")
         self.assertEqual(told["channels last, compiled (max-autotune)"], "RuntimeError: no compiler")
+        self.assertEqual(told["channels last, compiled"], "RuntimeError: no compiler")
+        before, peer.AUTOTUNE_SECONDS = peer.AUTOTUNE_SECONDS, 0
+        self.assertEqual(self.best(POINTWISE)[2]["channels last, compiled (max-autotune)"], "SEPAL_PEERS_AUTOTUNE_SECONDS, 0 s, were over")
+        peer.AUTOTUNE_SECONDS = before
         with fake(graphs=False):
             label, timed, told = self.best(POINTWISE)
             self.assertAlmostEqual(timed.seconds(5, False), 3e-4, 9)
@@ -208,10 +212,11 @@ class Protocol(unittest.TestCase):
                 right = self.files(folder, p)
                 answer, lines = self.serve(name, "1", "cuda:0", requests=[
                     {"do": "prepare", "folder": folder}, {"do": "time", "runs": 3, "warm_up": True}, {"do": "time", "runs": 3, "warm_up": False, "cold": True},
-                    {"do": "release"}, {"do": "quit"}])
+                    {"do": "release"}, {"do": "quit"}], environment={"SEPAL_PEERS_AUTOTUNE_SECONDS": "0"})
                 self.assertEqual(answer.returncode, 0, answer.stderr)
                 self.assertEqual(lines[0], {"ok": True, "version": "2.99, CUDA 13.0, cuDNN 91900"})
                 self.assertIn("pointwise by linear, in a CUDA graph", lines[1]["configuration"])
+                self.assertIn("; not measured: channels last, compiled (max-autotune)", lines[1]["configuration"])
                 self.assertEqual("TF32 on" in lines[1]["configuration"], name == "PyTorch-TF32")
                 self.assertEqual("TF32 off" in lines[1]["configuration"], p["dtype"] == "f32" and name == "PyTorch")
                 seconds = 3e-4 if p is POINTWISE else 7e-4

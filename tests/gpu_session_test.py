@@ -19,9 +19,10 @@ import gpu_session
 
 # Writes what it was told to the file behind --json.
 ACTOR = """#!/usr/bin/env python3
-import json, sys
+import json, os, sys
 name, arguments = sys.argv[1], sys.argv[2:]
 print("acting", name)
+print(os.environ["SEPAL_PEERS_SCRIPT"])
 files = {"peak": {"driver": "580.1", "peaks": {"f32_gflops": 65000, "sm_clock_mhz": None}},
          "bench": {"results": [{"problem": "conv2d.b1", "variant": "own", "cache": "warm", "median_ms": 0.5, "gflops": 100, "provider": "sepal", "check": "passed"},
                                {"problem": "depsep.b1", "variant": "other", "median_ms": None, "check": "skipped: not built"}]}}
@@ -87,6 +88,7 @@ class Session(unittest.TestCase):
         self.assertIn("skipped: there is no", outcomes.pop("sepal_gpu_peaks_tests"))
         self.assertEqual(set(outcomes.values()), {"passed"})
         self.assertEqual(record["driver"], "580.1")
+        self.assertTrue(os.path.exists(record["steps"][2]["last_lines"][-1]), record["steps"][2])  # the peers' script
         self.assertEqual(record["peaks"]["peaks"]["f32_gflops"], 65000)
         self.assertEqual(set(record["bench"]), set(gpu_session.SUITES))
         self.assertEqual(record["peers"]["microbenchmark"]["version"], "2.99")
@@ -127,7 +129,7 @@ class Session(unittest.TestCase):
         lines = answer.stdout.splitlines()
         self.assertEqual(len(lines), 2 * 11)
         self.assertEqual(lines[0], "# build, at most 100 s")
-        for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --machine",
+        for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --seconds 0.3 --json",
                      "--peers all --peers-python /opt/python3", "compute-sanitizer --tool racecheck"):
             self.assertIn(text, answer.stdout)
 

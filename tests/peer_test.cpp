@@ -111,6 +111,9 @@ TEST_CASE("peers: names", "[peer]") {
     CHECK(parse_peers("mnn,onednn,MNN") == std::vector<std::string>{"oneDNN", "MNN"});
     CHECK_THAT(bad_input([] { parse_peers("oneDNN,cuDNN"); }), Contains("\"cuDNN\" is unknown; allowed: all, or some of oneDNN, XNNPACK"));
     CHECK_THAT(bad_input([] { parse_peers("oneDNN,"); }), Contains("peer \"\" is unknown"));
+    CHECK(parse_peers("all", gpu_peer_names()) == gpu_peer_names());
+    CHECK(parse_peers("pytorch-tf32", gpu_peer_names()) == std::vector<std::string>{"PyTorch-TF32"});
+    CHECK_THAT(bad_input([] { parse_peers("oneDNN", gpu_peer_names()); }), Contains("\"oneDNN\" is unknown on a GPU; allowed: all, or some of PyTorch, PyTorch-TF32"));
     CHECK_THAT(bad_input([] { find_peer_tools("/nonexistent/python3"); }), Contains("--peers-python") && Contains("/nonexistent/python3"));
 }
 

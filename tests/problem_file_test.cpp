@@ -202,6 +202,17 @@ TEST_CASE("the suites are part of the program", "[problem_file]") {
     }
     for (const char *name : {"microbenchmark", "channel_sweep", "halide_questions"}) CHECK(names.count(name) == 1);
     const ProblemSet micro = load_suite("microbenchmark");
+    const ProblemSet half = load_suite("microbenchmark_f16");
+    REQUIRE(half.problems.size() == micro.problems.size());
+    for (size_t i = 0; i < half.problems.size(); i++) {
+        ConvProblem p = half.problems[i];
+        CHECK(p.dtype == DType::f16);
+        p.dtype = DType::f32;
+        CHECK(to_json(p) == to_json(micro.problems[i]));  // the same, in half precision
+        CHECK(half.published[i].find("Xeon") == std::string::npos);
+        CHECK((half.published[i].find("V100") != std::string::npos) == (micro.published[i].find("V100") != std::string::npos));
+        CHECK((half.published[i].find("TPUv2 chip") != std::string::npos) == (micro.published[i].find("TPUv2 chip") != std::string::npos));
+    }
     CHECK(micro.problems.size() == 8);
     for (size_t i = 0; i < micro.problems.size(); i++) {
         const Operator op = micro.problems[i].op;

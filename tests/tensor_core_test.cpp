@@ -74,9 +74,11 @@ Built build(Operator op, const TensorCoreTile &tile, const std::optional<ConvPro
 }  // namespace
 
 TEST_CASE("the view of an output has each element of it once, as the kernels' conditions pick them", "[tensor_core]") {
-    const TensorCoreBlock block = GENERATE(TensorCoreBlock{32, 16}, TensorCoreBlock{64, 32}, TensorCoreBlock{128, 64});
+    const TensorCoreBlock block =
+        GENERATE(TensorCoreBlock{32, 16, false}, TensorCoreBlock{64, 32, false}, TensorCoreBlock{128, 64, false}, TensorCoreBlock{128, 32, true});
     const int64_t k = GENERATE(8, 40, 128, 136), w = GENERATE(1, 7, 16, 33);
     for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep}) {
+        if (op == Operator::pointwise && block.two_rows) continue;
         const ConvProblem p = problem(op, 2, 3, w, 8, k);
         INFO(p.key() << " in blocks of " << block.channels << " x " << block.pixels);
         const ArgumentView view = tensor_core_arguments(p, block).output;
@@ -86,7 +88,7 @@ TEST_CASE("the view of an output has each element of it once, as the kernels' co
             last = std::max(last, element);
             const int64_t channel = at[3] * block.channels + at[2] * 32 + at[1] * 8;
             bool there = channel < k;
-            if (op == Operator::depsep)
+            if (op == Operator::depsep || block.two_rows)
                 there = there && at[7] * block.pixels / 2 + at[6] * 8 + at[4] < p.q() && at[8] * 2 + at[5] < p.p();
             else
                 there = there && at[7] * block.pixels + at[6] * 16 + at[5] * 8 + at[4] < p.pixels();
@@ -104,7 +106,7 @@ TEST_CASE("the view of an output has each element of it once, as the kernels' co
 TEST_CASE("constants' views have as many elements as the layout", "[tensor_core]") {
     for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep}) {
         const ConvProblem p = problem(op, 1, 5, 5, 40, 136, op == Operator::pointwise ? 1 : 3);
-        const TensorCoreArguments a = tensor_core_arguments(p, {64, 16});
+        const TensorCoreArguments a = tensor_core_arguments(p, {64, 16, false});
         FilterLayout layout;
         layout.kind = FilterLayout::Kind::lanes;
         layout.panel = 64;
@@ -179,6 +181,9 @@ TEST_CASE("derived tiles are valid, and small where there are few pixels", "[ten
         CHECK(derive(set, op, std::nullopt).m_tiles == 3);
         const ConvProblem small = problem(op, 1, 7, 7, 512, 512), large = problem(op, 16, 224, 224, 128, 128);
         CHECK(block_of(derive({}, op, small)).pixels < block_of(derive({}, op, large)).pixels);
+        const ConvProblem filtered = problem(op, 16, 224, 224, 128, 128, op == Operator::pointwise ? 1 : 3), deep = problem(op, 16, 56, 56, 1024, 128, 3);
+        CHECK(derive({}, op, filtered).staging == (op == Operator::conv2d ? 2 : 1));
+        if (op == Operator::conv2d) CHECK(derive({}, op, deep).staging == 1);  // too much for shared memory
     }
 }
 
@@ -198,19 +203,27 @@ TEST_CASE("what tensor cores cannot take is said in one sentence", "[tensor_core
     TensorCoreTile wide = derive({}, Operator::depsep, std::nullopt);
     wide.m_tiles = 4;
     CHECK_THAT(why_not_on_tensor_cores(problem(Operator::depsep, 1, 4, 4, 2048, 16), wide), Contains("shared memory"));
+    TensorCoreTile staged;
+    staged.staging = 2, staged.m_tiles = 4;
+    const ConvProblem deep = problem(Operator::conv2d, 1, 56, 56, 1024, 128, 3);
+    staged = derive(staged, Operator::conv2d, deep);
+    CHECK_THAT(why_not_on_tensor_cores(deep, staged), Contains("shared memory"));
+    CHECK_THAT(why_not_on_tensor_cores(deep), Equals(""));
 }
 
 TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once", "[tensor_core]") {
     const std::string any = R"(\b(ld|st)\.global)", all = R"(\b(ld|st)\.global(\.nc)?\.(v4\.b32|v4\.f32|v2\.b64)\s)";
     const std::string shared = R"(\b(ld|st)\.shared)", all_shared = R"(\b(ld|st)\.shared\.(v4\.b32|v2\.b64)\s)";
     for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep}) {
-        for (int64_t c : {0, 128, 512}) {  // 0: any shape
+        for (int64_t c : {0, 128, 512, 64}) {  // 0: any shape
             std::optional<ConvProblem> p;
             if (c) p = problem(op, 16, 28, 28, c, 136, op == Operator::pointwise ? 1 : 3);
-            const TensorCoreTile tile = derive({}, op, p);
+            TensorCoreTile tile;
+            tile.staging = op == Operator::conv2d && c == 64 ? 2 : 1;
+            tile = derive(tile, op, p);
             INFO(name(op) << ", c = " << c);
             const Built built = build(op, tile, p);
-            const int steps = c && op != Operator::conv2d ? 4 : 1;  // that are unrolled
+            const int steps = !c || op == Operator::conv2d ? 1 : c == 64 ? 2 : 4;  // that are unrolled
             CHECK(built.multiplications == 2 * tile.k_tiles * tile.m_tiles * steps);
             CHECK(count(built.ptx, R"(mma\.sync\.aligned\.m16n8k16)") == built.multiplications);
             CHECK(count(built.ptx, R"(\bcall\b|\btrap\b)") == 0);
@@ -218,7 +231,9 @@ TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once
             CHECK(count(built.ptx, all) == count(built.ptx, any));
             CHECK(count(built.ptx, R"(st\.global)") == tile.k_tiles / 4 * tile.m_tiles * 2);
             CHECK(count(built.ptx, all_shared) == count(built.ptx, shared));
-            CHECK((count(built.ptx, shared) > 0) == (op == Operator::depsep));
+            CHECK((count(built.ptx, shared) > 0) == (op == Operator::depsep || tile.staging > 1));
+            CHECK(count(built.ptx, R"(\bbar\.sync)") == (count(built.ptx, shared) > 0));
+            CHECK(count(built.ptx, R"(%sum\d\}, %rd)") == 0);  // accumulators are in 32-bit registers
             CHECK(count(built.ptx, R"(\.local\b)") == 0);
             REQUIRE(built.launches.size() == 1);
             CHECK(built.launches[0].threads == std::array<int, 3>{32, threads_of(tile) / 32, 1});

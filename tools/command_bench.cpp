@@ -412,7 +412,7 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     o->add_to(*command, "to run");
     command->add_option("--variants", o->variants, "Only variants whose names match this pattern (\"unfused\": depthwise, then pointwise); "
                                                    "default: hand-written and autoscheduled ones of the best ISA");
-    command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}", fmt::join(peer_names(), ", ")) +
+    command->add_option("--peers", o->peers, "Other libraries to measure beside: all, or names with commas between them of " + fmt::format("{}, on a GPU {}", fmt::join(peer_names(), ", "), fmt::join(gpu_peer_names(), ", ")) +
                                                  "; tools/peers.sh installs them");
     command->add_option("--peers-python", o->peers_python, "The Python that has them (default: $SEPAL_PEERS_PYTHON, or build/peers/bin/python3 of the sources)");
     command->add_option("--json", o->json, "Write the results to this file as JSON");

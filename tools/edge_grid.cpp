@@ -62,10 +62,20 @@ std::vector<int64_t> channels_around(int64_t unit) {
 
 class Grid {
 public:
-    Grid(Operator op, DType dtype) : op_(op), dtype_(dtype) {}
+    explicit Grid(const Variant &variant) : op_(variant.op), dtype_(variant.dtype) {
+        for (int i = 0; i < variant.when_count; i++) {
+            const Condition &condition = variant.when[size_t(i)];
+            if (condition.relation != Condition::Relation::multiple_of) continue;
+            if (condition.field == Field::c) c_unit_ = condition.value;
+            if (condition.field == Field::k) k_unit_ = condition.value;
+        }
+    }
 
-    // Activations and biases change from one problem to the next, each at its own pace.
+    // Channels are filled up to what the variant takes multiples of. Activations and biases change from one problem to the next, each at its own
+    // pace.
     void add(const Space &at, int64_t c, int64_t k, int64_t multiplier = 1, int64_t groups = 1) {
+        c = (c + c_unit_ - 1) / c_unit_ * c_unit_;
+        k = (k + k_unit_ - 1) / k_unit_ * k_unit_;
         const size_t i = problems.size();
         ConvProblem p;
         p.name = fmt::format("edge.{}.{}", sepal::name(op_), i);
@@ -100,6 +110,7 @@ public:
 private:
     Operator op_;
     DType dtype_;
+    int64_t c_unit_ = 1, k_unit_ = 1;
 };
 
 // The vectors of channels of which the variant takes whole ones only; 1: any number of channels.
@@ -115,7 +126,7 @@ int64_t whole_vectors(const Variant &variant) {
 std::vector<ConvProblem> edge_grid(const Variant &variant) {
     const int64_t lanes = lanes_f32(variant.isa), panel = variant.filter_layout.panel, unit = panel > 0 ? panel : lanes;
     const bool has_depthwise = variant.op == Operator::depthwise || variant.op == Operator::depsep;
-    Grid grid(variant.op, variant.dtype);
+    Grid grid(variant);
     for (const Space &space : spaces) grid.add(space, lanes + 1, std::min<int64_t>(unit + 1, 150));
     size_t next = 0;
     for (int64_t c : channels_around(lanes))

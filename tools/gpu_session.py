@@ -25,6 +25,8 @@ SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FORMAT = 1
 SUITES = ("microbenchmark_f16", "microbenchmark")
 LAST_LINES = 12
+# A build may have been made where the sources were elsewhere.
+ENVIRONMENT = {"SEPAL_PEERS_SCRIPT": os.path.join(SOURCES, "bench", "peers", "serve.py")}
 RESERVE_SECONDS = 5  # of the total, to write the record
 # Small problems with what kernels have to watch for: edges, stride, bias, activation, both types.
 SANITIZED = {"problems": [
@@ -99,20 +101,20 @@ def plan(o, folder):
         path = os.path.join(build, "tests", program)
         steps.append(Step(program, [path, "[real_gpu]"], 60, only_if=not_there(path)))
     need_sepal = not_there(sepal)
-    steps.append(Step("check", [sepal, "check", "--device", o.device], 180, only_if=need_sepal))
+    steps.append(Step("check", [sepal, "check", "--device", o.device], 120, only_if=need_sepal))
     steps.append(Step("peak", [sepal, "peak", "--device", o.device, "--json", out("peak.json")], 60, out("peak.json"), "peaks", only_if=need_sepal))
     for suite in SUITES:
         file = os.path.join(SOURCES, "bench", "suites", suite + ".json")
         report, peers = out(f"bench_{suite}.json"), out(f"peers_{suite}.json")
-        bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--machine", out("peak.json"), "--json", report]
+        bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--seconds", "0.3", "--json", report]
         if o.peers_python:
             bench += ["--peers", "all", "--peers-python", o.peers_python]
-            steps.append(Step(f"bench {suite}", bench, 150, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
             alone = [o.peers_python, os.path.join(SOURCES, "bench", "peers", "gpu_bench.py"), "--suite", file, "--device", o.device, "--limit", "90", "--json", peers]
             done = (lambda path: lambda: "sepal bench has measured the peers" if has_peer(path) else "")(report)
             steps.append(Step(f"peers {suite}", alone, 120, peers, "peers", suite, done))
         else:
-            steps.append(Step(f"bench {suite}", bench, 150, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
     sanitizer = find_sanitizer()
     problems = out("sanitized.json")
     for tool in ("memcheck", "racecheck"):
@@ -140,7 +142,8 @@ def run(step, limit, log):
     start = time.monotonic()
     try:
         with open(log, "wb") as file:
-            process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True)
+            process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True,
+                                       env={**os.environ, **ENVIRONMENT})
         try:
             told["exit_code"] = process.wait(limit)
             told["outcome"] = "passed" if told["exit_code"] == 0 else f"failed with exit code {told['exit_code']}"

@@ -53,15 +53,18 @@ std::string store_bits(int count, unsigned threads) {
 constexpr const char *next_trip = "add.s32 %trips, %trips, -1;\nsetp.ne.s32 %again, %trips, 0;\n@%again bra loop;\n";
 
 // Every sum x becomes b - x, seven times, and then c - x, so that no factor of the multiply-adds is 1 and every bit of a number changes. With
-// c = b + 1 that makes x + 1 of x in a trip, which is exact up to 2048 in f16. The factors are arguments, as the assembler must not know them.
+// c = b + 1 that makes x + 1 of x in a trip, which is exact up to 2048 in f16. The factors come from memory, behind the words that the sums begin
+// with: of constants and arguments the assembler makes other instructions, or loads them anew in each trip.
+constexpr unsigned first_factor = sums * fma_threads * 4;  // its byte
 std::string fma_ptx(const char *name, const char *instruction, const char *type) {
     std::string text = fmt::format(
-        ".visible .entry {}(.param .u64 in, .param .u64 out, .param .u32 minus, .param .u32 b, .param .u32 c, .param .u32 trips)\n"
-        ".maxntid {}, 1, 1\n.maxnreg {}\n{{\n.reg .pred %again;\n.reg .b32 %thread, %block, %trips, %bits, %word;\n.reg .b64 %in, %out, %offset;\n"
-        ".reg .{} %x<{}>, %minus, %b, %c;\n"
-        "ld.param.u64 %in, [in];\nld.param.u64 %out, [out];\nld.param.b32 %minus, [minus];\nld.param.b32 %b, [b];\nld.param.b32 %c, [c];\n"
-        "ld.param.u32 %trips, [trips];\nmov.u32 %thread, %tid.x;\nmul.wide.u32 %offset, %thread, 4;\nadd.s64 %in, %in, %offset;\n",
-        name, fma_threads, full_registers, type, sums);
+        ".visible .entry {0}(.param .u64 in, .param .u64 out, .param .u32 trips)\n"
+        ".maxntid {1}, 1, 1\n.maxnreg {2}\n{{\n.reg .pred %again;\n.reg .b32 %thread, %block, %trips, %bits, %word;\n.reg .b64 %in, %out, %offset;\n"
+        ".reg .{3} %x<{4}>, %minus, %b, %c;\n"
+        "ld.param.u64 %in, [in];\nld.param.u64 %out, [out];\nld.param.u32 %trips, [trips];\n"
+        "ld.global.{3} %minus, [%in+{5}];\nld.global.{3} %b, [%in+{6}];\nld.global.{3} %c, [%in+{7}];\n"
+        "mov.u32 %thread, %tid.x;\nmul.wide.u32 %offset, %thread, 4;\nadd.s64 %in, %in, %offset;\n",
+        name, fma_threads, full_registers, type, sums, first_factor, first_factor + 4, first_factor + 8);
     for (int i = 0; i < sums; i++) text += fmt::format("ld.global.{} %x{}, [%in+{}];\n", type, i, i * fma_threads * 4);
     text += "loop:\n";
     for (int step = 0; step < fma_steps; step++)
@@ -277,6 +280,7 @@ PeakLaunch PeakKernels::arithmetic(const char *kernel, bool half, int trips, Sta
     std::vector<uint32_t> words;
     for (int i = 0; i < sums; i++)
         for (unsigned thread = 0; thread < fma_threads; thread++) words.push_back(start.after(i, thread, 0));
+    for (const float factor : {-1.f, 3.f, 4.f}) words.push_back(half ? halves(factor, factor) : bits_of(factor));
     status = {};
     void *const function = loaded_->function(kernel, status);
     l.in = new_array(loaded_->device, int64_t(words.size() * sizeof words[0]), status);
@@ -284,10 +288,7 @@ PeakLaunch PeakKernels::arithmetic(const char *kernel, bool half, int trips, Sta
     if (status.ok()) status = l.in->upload(words.data(), l.in->bytes());
     if (status.ok()) status = l.out->fill(0);
     if (!status.ok()) return l;
-    const auto factor = [&](float value) { return half ? halves(value, value) : bits_of(value); };
-    l.queue = [l, loaded = loaded_, function, minus = factor(-1), b = factor(3), c = factor(4), trips] {
-        return loaded->queue(l, function, l.in->memory().native, l.out->memory().native, minus, b, c, trips);
-    };
+    l.queue = [l, loaded = loaded_, function, trips] { return loaded->queue(l, function, l.in->memory().native, l.out->memory().native, trips); };
     l.check = [l, start, trips] {
         return check_words(l, *l.out, [&](unsigned thread) {
             uint32_t bits = 0;

@@ -3,6 +3,7 @@ choosing its algorithms by trials. Needs PyTorch alone, without NumPy."""
 
 import logging
 import math
+import os
 import time
 import warnings
 
@@ -19,7 +20,8 @@ DTYPES = {"f32": torch.float32, "f16": torch.float16}
 GRAPH_SECONDS = 3e-3       # that a graph takes, about, where MOST_LAUNCHES are enough for it
 MOST_LAUNCHES = 100
 TRIALS = 5                 # of a configuration, from which the fastest is chosen
-COMPILE_SECONDS = 60       # after so long with a problem no further configuration is compiled
+AUTOTUNE = "max-autotune-no-cudagraphs"  # torch.compile's mode that tries many kernels, some 20 s for a problem
+AUTOTUNE_SECONDS = float(os.environ.get("SEPAL_PEERS_AUTOTUNE_SECONDS", 40))  # that a process spends with it: the problems that come first
 L2_BYTES = 64 << 20        # where PyTorch does not tell it
 COLD_L2S = 4               # what a rotation of tensors takes, in L2 caches
 MOST_SETS = 64
@@ -47,6 +49,11 @@ def open_device(device):
     if index >= count:
         raise CannotDo(f"CUDA device {index} does not exist; PyTorch sees {count}")
     torch.cuda.set_device(index)
+
+
+def give_back():
+    """Memory of the device that nothing uses."""
+    torch.cuda.empty_cache()
 
 
 def version():
@@ -104,19 +111,20 @@ def chain(functions):
 
 
 def configurations(problem, device):
-    """(label, function of x, memory format) of each way to compute the problem; those that take long to make ready last."""
+    """(label, what makes a function of x, memory format, whether it is AUTOTUNE) of each way to compute the problem, and whether one of its layers
+    may be computed by Winograd's algorithm."""
     dtype = DTYPES[problem.dtype]
     found = []
 
-    def add(label, memory_format, way, compiled=False):
+    def add(label, memory_format, way, *mode):
         def make():
             function = chain([getattr(Step(layer, device, dtype, memory_format), way) for layer in problem.layers])
-            if not compiled:
+            if not mode:
                 return function
             logging.getLogger("torch").setLevel(logging.ERROR)
             torch._dynamo.reset()
-            return torch.compile(function, mode="max-autotune-no-cudagraphs", dynamic=False)
-        found.append((label, make, memory_format, compiled))
+            return torch.compile(function, mode=mode[0], dynamic=False)
+        found.append((label, make, memory_format, AUTOTUNE in mode))
 
     steps = [Step(layer, "cpu", torch.float32, torch.contiguous_format) for layer in problem.layers]
     add("channels last, eager", torch.channels_last, "plain")
@@ -125,7 +133,8 @@ def configurations(problem, device):
     if any(step.is_relu and step.groups == 1 for step in steps):
         add("channels last, eager, cuDNN's convolution with relu", torch.channels_last, "fused")
     add("NCHW, eager", torch.contiguous_format, "plain")
-    add("channels last, compiled (max-autotune)", torch.channels_last, "plain", compiled=True)
+    add("channels last, compiled", torch.channels_last, "plain", None)
+    add("channels last, compiled (max-autotune)", torch.channels_last, "plain", AUTOTUNE)
     return found, any(step.winograd for step in steps)
 
 
@@ -210,6 +219,9 @@ class Timed:
         return self.events(work) / (times * launches)
 
 
+spent = {"autotune": 0.0}  # seconds of this process
+
+
 def median(values):
     return sorted(values)[len(values) // 2]
 
@@ -223,12 +235,13 @@ def trials(problem, device, tf32):
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
     source = problem.input.to(device=device, dtype=DTYPES[problem.dtype]).permute(0, 3, 1, 2)  # channels last in memory as it is
-    best, told, first_error, start = None, [], None, time.perf_counter()
+    best, told, first_error = None, [], None
     ways, _ = configurations(problem, device)
-    for label, make, memory_format, compiled in ways:
-        if compiled and time.perf_counter() - start > COMPILE_SECONDS:
-            told.append({"configuration": label, "why_not": f"the others took more than {COMPILE_SECONDS} s"})
+    for label, make, memory_format, autotune in ways:
+        if autotune and spent["autotune"] >= AUTOTUNE_SECONDS:
+            told.append({"configuration": label, "why_not": f"SEPAL_PEERS_AUTOTUNE_SECONDS, {AUTOTUNE_SECONDS:g} s, were over"})
             continue
+        start = time.perf_counter()
         try:
             timed = Timed(make(), source.contiguous(memory_format=memory_format))
             timed.seconds(1, False)
@@ -237,6 +250,8 @@ def trials(problem, device, tf32):
             first_error = first_error or e
             told.append({"configuration": label, "why_not": f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"})
             continue
+        finally:
+            spent["autotune"] += time.perf_counter() - start if autotune else 0
         told.append({"configuration": label, "seconds": seconds})
         if best is None or seconds < best[2]:
             best = label, timed, seconds
@@ -248,11 +263,14 @@ def trials(problem, device, tf32):
 
 
 def make(problem, device, tf32):
-    label, timed, _ = trials(problem, device, tf32)
+    label, timed, told = trials(problem, device, tf32)
     _, winograd = configurations(problem, device)
     label += ", in a CUDA graph" if not timed.why_no_graph else f", queued (no CUDA graph: {timed.why_no_graph})"
     if problem.dtype == "f32":
         label += ", TF32 on" if tf32 else ", TF32 off"
+    left_out = [t["configuration"] for t in told if "why_not" in t]
+    if left_out:
+        label += f"; not measured: {'; '.join(left_out)}"
 
     def write(path):
         result = timed.result.permute(0, 2, 3, 1).to(device="cpu", dtype=torch.float32).contiguous().reshape(-1)

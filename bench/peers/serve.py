@@ -74,6 +74,8 @@ class Server:
     def release(self, request):
         self.runner = None
         gc.collect()
+        if self.device != "cpu":
+            self.module.give_back()
         return {}
 
     def answer(self, request):

@@ -261,8 +261,8 @@ Result AnyEntryPoint::noted(Result result) const {
 Status start() {
     Driver &d = driver();
     std::lock_guard<std::mutex> lock(d.mutex);
-    if (d.started) return {};
     take_failure();
+    if (d.started) return {};
     if (Status status = load(); !status.ok()) return status;
     if (const Result result = cuInit(0); result != success) return unsupported(fmt::format("{}: {}", start_hint(result), take_failure().text));
     if (cuDriverGetVersion(&d.version) != success) return unsupported("the NVIDIA driver does not say its version: " + take_failure().text);

@@ -47,7 +47,7 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
     const int64_t pixel = p.k / 2, row = p.q() * pixel, image = p.p() * row;  // words from one to the next
     a.output.dimensions = {{4, 1}, {4, 4}, {block.channels / 32, 16}, {e.panels, block.channels / 2}, {8, pixel}};
     std::vector<ViewDimension> pixels = {{2, 8 * pixel}, {block.pixels / 16, 16 * pixel}, {up(p.pixels(), block.pixels), block.pixels * pixel}};
-    if (depsep) {
+    if (depsep || block.two_rows) {
         const int64_t columns = block.pixels / 2;
         pixels = {{2, row}, {columns / 8, 8 * pixel}, {up(p.q(), columns), columns * pixel}, {up(p.p(), 2), 2 * row}, {p.n, image}};
     }

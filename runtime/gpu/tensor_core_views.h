@@ -13,7 +13,8 @@ namespace sepal {
 // What a block of a kernel computes.
 struct TensorCoreBlock {
     int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 32
-    int64_t pixels = 0;    // conv2d and pointwise: of all images, one after another; depsep: of two rows, half of them each. A multiple of 16
+    int64_t pixels = 0;    // of all images, one after another, or of two rows, half of them each; a multiple of 16
+    bool two_rows = false; // depsep always; conv2d that keeps its input in shared memory
 };
 
 // The arguments of a kernel in order. Buffers and scalars (int32) as follows; `c8` is the number of groups of 8 channels.
@@ -24,8 +25,8 @@ struct TensorCoreBlock {
 //                panels), bias f32 (padded k), stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, mid_activation, activation, k, q, p,
 //                output
 // The output is the same NHWC tensor in u32: (4 words, 4 lanes of a group, chunks of 32 channels in a panel, panels, 8 groups of lanes, ...)
-//   conv2d, pointwise  2 halves of a tile, tiles of 16 pixels in a block, blocks)
-//   depsep             2 rows, tiles of 8 pixels in a block, blocks of a row, pairs of rows, n)
+//   2 halves of a tile, tiles of 16 pixels in a block, blocks), or of two rows
+//   2 rows, tiles of 8 pixels in a block, blocks of a row, pairs of rows, n)
 // whose extents are rounded up to whole blocks; kernels write what there is of it.
 struct TensorCoreArguments {
     ArgumentView input, output;

@@ -28,21 +28,40 @@ RVar unroll_steps(Stage update, const TensorCoreStages &st, std::vector<VarOrRVa
     return step;
 }
 
+// Groups of 8 channels that a pixel has in shared memory. 8 lanes, which are 4 groups of 2 pixels, read 128 bits each at once: without conflicts if
+// those of the second pixel are in the other half of the banks.
+Expr groups_of_pixel(const TensorCoreStages &st) { return simplify((st.steps * 4 + 3) / 8 * 8 + 4); }
+
+// The input of a block, all channels and taps, goes into shared memory, 128 bits a lane at a time, 4 of them at once.
+void input_into_shared_memory(TensorCoreStages &st, const Var &block, const TensorCoreTile &tile) {
+    constexpr int loads_at_once = 4;
+    Var item("item"), round("round"), thread("thread"), warp("warp"), lane("lane");
+    st.staged.compute_at(st.output, block)
+        .store_in(MemoryType::GPUShared)
+        .bound_extent(st.word, 4)
+        .align_storage(st.c8, groups_of_pixel(st))
+        .fuse(st.c8, st.x, item)
+        .fuse(item, st.y, item)
+        .split(item, round, thread, threads_of(tile), TailStrategy::GuardWithIf)
+        .split(thread, warp, lane, warp_lanes)
+        .reorder(st.word, round, lane, warp, st.n)
+        .vectorize(st.word)
+        .unroll(round, loads_at_once, TailStrategy::GuardWithIf)
+        .gpu_threads(lane, warp);
+}
+
 // The depthwise half of a block, all channels, goes into shared memory. A lane computes 8 channels of mid_q_tile pixels in each of two rows, whose
 // taps overlap. Warps are never divided: a barrier follows.
 void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const TensorCoreTile &tile) {
     const int columns = int(block_of(tile).pixels) / 2;
     const int groups = depthwise_lane_groups(int(Internal::as_const_int(st.steps).value_or(0))), lane_columns = warp_lanes / groups;
-    // 8 lanes, which are 4 groups of channels of 2 pixels, read 128 bits each at once: without conflicts if those of the second pixel are in the
-    // other half of the banks.
-    const Expr all_groups = simplify(st.steps * 4), pixel_groups = simplify((all_groups + 3) / 8 * 8 + 4);
     Var xo("xo"), xi("xi"), xl("xl"), co("co"), cl("cl"), unit("unit"), round("round"), warp("warp"), lane("lane");
     st.mid.compute_at(st.output, block)
         .store_in(MemoryType::GPUShared)
         .bound_extent(st.i, 8)
         .bound_extent(st.x, columns)
         .bound_extent(st.y, 2)
-        .align_storage(st.c8, pixel_groups)
+        .align_storage(st.c8, groups_of_pixel(st))
         .split(st.x, xo, xi, tile.mid_q_tile)
         .split(xo, xo, xl, lane_columns)
         .split(st.c8, co, cl, groups)
@@ -94,14 +113,14 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
         .split(st.tile, m_warp, st.tile, tile.m_tiles)
         .fuse(st.in_group, st.group, lane);
     std::vector<VarOrRVar> order = {st.word, st.chunk, st.half, st.tile, lane, k_warp, m_warp, st.panel, st.block};
-    if (st.is_depsep) order.insert(order.end(), {st.row_pair, st.n});
+    if (st.two_rows) order.insert(order.end(), {st.row_pair, st.n});
     st.output.reorder(order).vectorize(st.word).unroll(st.chunk).unroll(st.half).unroll(st.tile).fuse(k_warp, m_warp, warp).gpu_threads(lane, warp);
     // Panels of the same pixels come one after another, so that the pixels are read from L2 but once.
-    if (st.is_depsep && tile.panels_apart < 2)
+    if (st.mid.defined() && tile.panels_apart < 2)
         blocks = st.block;
     else
         st.output.fuse(st.panel, st.block, blocks);
-    if (st.is_depsep)
+    if (st.two_rows)
         st.output.gpu_blocks(blocks, st.row_pair, st.n);
     else
         st.output.gpu_blocks(blocks);
@@ -132,10 +151,11 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
     update.unroll(st.k_tile).unroll(st.tile);
 
     st.a.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).unroll(st.half).unroll(st.tile);
-    if (st.is_depsep)
+    if (st.mid.defined())
         depthwise_into_shared_memory(st, blocks, tile);
     else
         st.a.vectorize(st.word);
+    if (st.staged.defined()) input_into_shared_memory(st, blocks, tile);
     st.b.compute_at(st.acc, step).store_in(MemoryType::Register).bound_extent(st.word, 4).vectorize(st.word).unroll(st.k_tile);
 }
 

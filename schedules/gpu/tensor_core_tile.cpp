@@ -17,14 +17,20 @@ constexpr int lane_registers = 168;
 // Shared memory of a block, in bytes: what is well used, three of which sm_80 has and sm_90 more, and what sm_86 and sm_89 have at most.
 constexpr int64_t used_shared_bytes = 48 << 10, most_shared_bytes = 99 << 10;
 
-// Bytes of shared memory of one pixel of depsep's middle, as schedules/gpu/tensor_core.cpp places them.
+// Bytes of shared memory of the channels of one pixel, as schedules/gpu/tensor_core.cpp places them.
 int64_t mid_pixel_bytes(int64_t c) { return 16 * ((4 * up(c, 32) + 3) / 8 * 8 + 4); }
 
 int64_t blocks_of(const ConvProblem &p, const TensorCoreTile &t) {
     const TensorCoreBlock block = block_of(t);
     const int64_t panels = up(p.k, block.channels);
-    if (p.op != Operator::depsep) return panels * up(p.pixels(), block.pixels);
-    return (t.panels_apart > 1 ? panels : 1) * p.n * up(p.p(), 2) * up(p.q(), block.pixels / 2);
+    if (p.op != Operator::depsep && !block.two_rows) return panels * up(p.pixels(), block.pixels);
+    return (p.op != Operator::depsep || t.panels_apart > 1 ? panels : 1) * p.n * up(p.p(), 2) * up(p.q(), block.pixels / 2);
+}
+
+// Bytes of shared memory of a conv2d's block that copies its input there, of two rows.
+int64_t staged_bytes(const ConvProblem &p, const TensorCoreTile &t) {
+    const int64_t columns = (block_of(t).pixels / 2 - 1) * p.stride_w + (p.s - 1) * p.dilation_w + 1, rows = p.stride_h + (p.r - 1) * p.dilation_h + 1;
+    return mid_pixel_bytes(p.c) * columns * rows;
 }
 
 // The largest panel of which little is filled up with zeros.
@@ -44,16 +50,27 @@ void or_else(int &value, int otherwise) {
 TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors) {
     TensorCoreTile t = set;
     const bool depsep = op == Operator::depsep;
+    if (t.staging == 0) {
+        // Where taps share what they read, there are blocks to go round, and three of them fit.
+        t.staging = 1;
+        if (op == Operator::conv2d && problem && problem->r * problem->s > 1 && panel_of(problem->k) == 128) {
+            TensorCoreTile staged = set;
+            staged.staging = 2;
+            staged = derive(staged, op, problem, multiprocessors);
+            if (staged_bytes(*problem, staged) <= used_shared_bytes && blocks_of(*problem, staged) >= multiprocessors) return staged;
+        }
+    }
+    const bool two_rows = depsep || t.staging > 1;
     const int panel = problem ? panel_of(problem->k) : 64;
-    // A warp of 64 channels by 32 pixels multiplies 16 times for 8 + 4 loads of a lane; of 32 channels by 64 pixels for 4 + 8, of which depsep's 8 come
-    // from shared memory.
-    or_else(t.k_tiles, depsep && panel >= 128 ? 4 : std::min(8, panel / 8));
+    // A warp of 64 channels by 32 pixels multiplies 32 times for 8 + 4 loads of a lane; of 32 channels by 64 pixels for 4 + 8, where the 8 come from
+    // shared memory.
+    or_else(t.k_tiles, two_rows && panel >= 128 ? 4 : std::min(8, panel / 8));
     or_else(t.k_warps, std::max(1, panel / (8 * t.k_tiles)));
     or_else(t.panels_apart, 1);
     or_else(t.half_sums, 1);
     const bool free_m_tiles = t.m_tiles == 0, free_m_warps = t.m_warps == 0;
-    or_else(t.m_tiles, depsep && t.k_tiles == 4 ? 4 : 2);
-    or_else(t.m_warps, depsep ? 1 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
+    or_else(t.m_tiles, two_rows && t.k_tiles == 4 ? 4 : 2);
+    or_else(t.m_warps, two_rows ? 1 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
     if (problem) {
         // Smaller blocks where there are not enough to go round, and, for depsep, where the middle of so many channels takes too much.
         const auto too_large = [&] {
@@ -102,12 +119,18 @@ std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<Te
     if (p.k % 8 != 0) return fmt::format("needs k to be a multiple of 8 on tensor cores, the problem has k = {}", p.k);
     if (p.groups != 1) return fmt::format("needs groups = 1 on tensor cores, the problem has groups = {}", p.groups);
     if (p.multiplier != 1) return fmt::format("needs multiplier = 1 on tensor cores, the problem has multiplier = {}", p.multiplier);
-    if (p.op != Operator::depsep) return {};
+    constexpr int64_t most = 65535;  // blocks of a grid but in its first direction
+    const bool two_rows = p.op == Operator::depsep || (tile && tile->staging > 1);
+    if (two_rows && (p.n > most || up(p.p(), 2) > most))
+        return fmt::format("needs at most {} images and pairs of rows, the problem has {} and {}", most, p.n, up(p.p(), 2));
+    if (p.op != Operator::depsep) {
+        const int64_t bytes = two_rows ? staged_bytes(p, *tile) : 0;
+        if (bytes > most_shared_bytes) return fmt::format("needs {} bytes of shared memory for the input of a block; a block has {}", bytes, most_shared_bytes);
+        return {};
+    }
     const int64_t pixels = tile ? block_of(*tile).pixels : 16, bytes = pixels * mid_pixel_bytes(p.c);
     if (bytes > most_shared_bytes)
         return fmt::format("needs {} bytes of shared memory for {} pixels of c = {}; a block has {}", bytes, pixels, p.c, most_shared_bytes);
-    constexpr int64_t most = 65535;  // blocks of a grid but in its first direction
-    if (p.n > most || up(p.p(), 2) > most) return fmt::format("needs at most {} images and pairs of rows, the problem has {} and {}", most, p.n, up(p.p(), 2));
     return {};
 }
 

@@ -18,6 +18,7 @@ struct TensorCoreTile {
     int mid_q_tile = 0;    // depsep: pixels of a row, in each of two rows, that a lane of the depthwise half computes, for 8 channels
     int panels_apart = 0;  // depsep, 2: each panel of output channels is a block of its own, which computes the depthwise half anew; 1: one block
                            // computes all panels after each other
+    int staging = 0;       // conv2d, specialised only: 1: lanes read the input itself; 2: that of a block is copied to shared memory first, for all taps
     int half_sums = 0;     // depsep, 2: the depthwise half is summed up in f16; 1: in f32
 };
 
@@ -30,7 +31,7 @@ constexpr TensorCoreKnob tensor_core_knobs[] = {
     {"kt", "k_tiles", &TensorCoreTile::k_tiles},   {"mt", "m_tiles", &TensorCoreTile::m_tiles}, {"kw", "k_warps", &TensorCoreTile::k_warps},
     {"mw", "m_warps", &TensorCoreTile::m_warps},   {"uc", "c_unroll", &TensorCoreTile::c_unroll}, {"bl", "blocks", &TensorCoreTile::blocks},
     {"tm", "mid_q_tile", &TensorCoreTile::mid_q_tile}, {"pa", "panels_apart", &TensorCoreTile::panels_apart},
-    {"hs", "half_sums", &TensorCoreTile::half_sums},
+    {"in", "staging", &TensorCoreTile::staging},       {"hs", "half_sums", &TensorCoreTile::half_sums},
 };
 
 // Replaces what is 0 in `set` by what suits the problem on a device of so many multiprocessors; without a problem by what does for any.
@@ -38,7 +39,7 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
 
 inline int threads_of(const TensorCoreTile &t) { return 32 * t.k_warps * t.m_warps; }
 // Output channels and pixels of a block.
-inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {8 * t.k_tiles * t.k_warps, 16 * t.m_tiles * t.m_warps}; }
+inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {8 * t.k_tiles * t.k_warps, 16 * t.m_tiles * t.m_warps, t.staging > 1}; }
 
 // The lanes of a warp in depsep's depthwise half: so many take neighbouring groups of 8 channels of a pixel, as many as there are in whole, and
 // the others neighbouring tiles of pixels. `steps`: of 32 input channels; 0: any number.

@@ -68,6 +68,8 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
         std::string error;
         try {
             compile_object(spec, object.string());
+        } catch (const Halide::Error &e) {
+            error = e.what();
         } catch (const std::exception &e) {
             error = e.what();
             if (error.empty()) error = "failed without a message";
@@ -147,10 +149,10 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
                                 relations[int(c.relation)], c.value);
-        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}, {}}},\n",
+        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
                             spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile, spec.block_pixels,
-                            packer ? packer->name + "_argv" : "nullptr", spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
+                            spec.block_two_rows, packer ? packer->name + "_argv" : "nullptr", spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
                             quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
     }
     write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");

@@ -163,7 +163,7 @@ KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set
     }
     const TensorCoreBlock block = block_of(full);
     spec.filter_layout = {FilterLayout::Kind::lanes, block.channels, 0};
-    spec.block_pixels = block.pixels;
+    spec.block_pixels = block.pixels, spec.block_two_rows = block.two_rows;
     if (!problem)
         for (Field field : {Field::c, Field::k}) spec.when.push_back({field, Condition::Relation::multiple_of, 8});
     return finish_spec(std::move(spec), problem);
@@ -498,7 +498,7 @@ std::string to_json(const KernelSpec &spec) {
     j.update({{"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)}, {"suite", spec.suite},
               {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when},
               {"filter_layout", {{"kind", int(spec.filter_layout.kind)}, {"panel", spec.filter_layout.panel}, {"tile", spec.filter_layout.tile}}},
-              {"block_pixels", spec.block_pixels}});
+              {"block_pixels", spec.block_pixels}, {"block_two_rows", spec.block_two_rows}});
     return j.dump(1) + "\n";
 }
 
@@ -519,6 +519,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
     const json &layout = j.at("filter_layout");
     spec.filter_layout = {FilterLayout::Kind(layout.at("kind").get<int>()), layout.at("panel"), layout.at("tile")};
     spec.block_pixels = j.at("block_pixels");
+    spec.block_two_rows = j.at("block_two_rows");
     return spec;
 }
 

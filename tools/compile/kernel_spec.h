@@ -38,7 +38,8 @@ struct KernelSpec : FunctionSpec {
     std::vector<std::pair<std::string, int64_t>> knobs;  // tokens and values, as the row sets them
     std::vector<Condition> when;
     FilterLayout filter_layout;                          // Variant::filter_layout
-    int64_t block_pixels = 0;                            // Variant::block_pixels
+    int64_t block_pixels = 0;                            // Variant::block_pixels, block_two_rows
+    bool block_two_rows = false;
 };
 
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of

@@ -1,4 +1,5 @@
-// IEEE half precision in bits, and its roundings.
+// IEEE half precision in bits, and its roundings: inline and without branches, for loops over lanes, and apart from runtime/half.h, which
+// kernels are checked with. A test compares the two.
 #pragma once
 
 #include <cmath>

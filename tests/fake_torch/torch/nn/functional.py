@@ -24,7 +24,7 @@ def pad(x, zeros):
 
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
-    torch.spend(torch.fake["compiled"] if torch.fake_device.compiled else torch.fake["channels_last" if x.form == torch.channels_last else "nchw"])
+    torch.spend(torch.fake[torch.fake_device.compiled or ("channels_last" if x.form == torch.channels_last else "nchw")])
     return torch.convolve(x, weight, bias, stride, padding, dilation, groups)
 
 
