@@ -105,6 +105,9 @@ public:
         problems.push_back(p);
     }
 
+    // That the variant takes multiples of; 1: any number.
+    int64_t whole_channels() const { return std::max(c_unit_, k_unit_); }
+
     std::vector<ConvProblem> problems;
 
 private:
@@ -112,14 +115,6 @@ private:
     DType dtype_;
     int64_t c_unit_ = 1, k_unit_ = 1;
 };
-
-// The vectors of channels of which the variant takes whole ones only; 1: any number of channels.
-int64_t whole_vectors(const Variant &variant) {
-    int64_t channels = 1;
-    for (int i = 0; i < variant.when_count; i++)
-        if (const Condition &c = variant.when[size_t(i)]; c.relation == Condition::Relation::multiple_of) channels = std::max(channels, c.value);
-    return channels;
-}
 
 }  // namespace
 
@@ -132,7 +127,7 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
     for (int64_t c : channels_around(lanes))
         for (int64_t k : variant.op == Operator::depthwise ? std::vector<int64_t>{0} : channels_around(unit))
             grid.add(spaces[next++ % 20], c, k);
-    if (const int64_t v = whole_vectors(variant); v > 1) {  // every space, with channels around those of blocks
+    if (const int64_t v = grid.whole_channels(); v > 1) {  // every space, with channels around those of blocks
         const std::vector<int64_t> cs = {v, 3 * v, 32 - v, 32, 32 + v, 64 + v}, ks = {v, 5 * v, unit - v, unit, 128 + v};
         for (const Space &space : spaces)
             for (int i = 0; i < 3; i++, next++) grid.add(space, cs[next % cs.size()], std::clamp<int64_t>(ks[next % ks.size()], v, 150 / v * v));
