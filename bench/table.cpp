@@ -87,7 +87,7 @@ std::string line(const Result &r) {
         return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct), number(r.problems_per_s()),
                            number(r.gflops() / 1e3), number(r.gbps()), percent_of(r.fma_gflops, r.pct_fma_peak()), percent_of(r.roofline_ms, r.pct_roofline()),
                            roof ? r.bound : "-", number(1e3 * r.latency_ms), number(r.speedup), verdict,
-                           r.candidate.name + after_name(r) + (r.cache == CacheState::warm && !r.why_no_graph.empty() ? " (no graph: " + r.why_no_graph + ")" : ""));
+                           r.candidate.name + after_name(r) + (r.cache == CacheState::warm && r.device.rfind("cuda", 0) == 0 && !r.why_no_graph.empty() ? " (no graph: " + r.why_no_graph + ")" : ""));
     return fmt::format(columns, name(r.cache), number(r.milliseconds.median), fmt::format("{:.1f} %", r.milliseconds.spread_pct),
                        number(r.problems_per_s()), number(r.gflops()), number(r.gbps()), fmt::format("{:.1f}", r.pct_fma_peak()),
                        roof ? fmt::format("{:.1f}", r.pct_roofline()) : "-", roof ? r.bound : "-", number(r.times_copy()),

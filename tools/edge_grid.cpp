@@ -105,6 +105,9 @@ public:
         problems.push_back(p);
     }
 
+    // That the variant takes multiples of; 1: any number.
+    int64_t whole_channels() const { return std::max(c_unit_, k_unit_); }
+
     std::vector<ConvProblem> problems;
 
 private:
@@ -124,6 +127,11 @@ std::vector<ConvProblem> edge_grid(const Variant &variant) {
     for (int64_t c : channels_around(lanes))
         for (int64_t k : variant.op == Operator::depthwise ? std::vector<int64_t>{0} : channels_around(unit))
             grid.add(spaces[next++ % 20], c, k);
+    if (const int64_t v = grid.whole_channels(); v > 1) {  // every space, with channels around those of blocks
+        const std::vector<int64_t> cs = {v, 3 * v, 32 - v, 32, 32 + v, 64 + v}, ks = {v, 5 * v, unit - v, unit, 128 + v};
+        for (const Space &space : spaces)
+            for (int i = 0; i < 3; i++, next++) grid.add(space, cs[next % cs.size()], std::clamp<int64_t>(ks[next % ks.size()], v, 150 / v * v));
+    }
     // Widths around those of the tiles, and heights.
     for (int64_t w = 1; w <= 31; w += w < 17 ? 1 : 3) grid.add({1, 3, w, 3, 3}, lanes, unit > 150 ? 150 : unit);
     for (int64_t h = 1; h <= 9; h++) grid.add({2, h, 5, 3, 3}, lanes, unit > 150 ? 150 : unit);

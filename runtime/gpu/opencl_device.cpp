@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -125,6 +126,7 @@ private:
     Status describe_to_halide(Memory &memory) const;
     void *context_, *queue_;
     uint64_t max_allocation_;
+    mutable std::atomic<bool> has_called_{false};  // a kernel
 };
 
 void *buffer_of(const GpuDevice::Memory &memory) { return reinterpret_cast<void *>(memory.native); }
@@ -154,9 +156,10 @@ OpenClDevice::OpenClDevice(void *device, int index, void *context, void *queue) 
 }
 
 OpenClDevice::~OpenClDevice() {
-    {
+    (void)opencl().clFinish(queue_);
+    if (has_called_) {  // before the first kernel Halide's runtime has not found the functions that it calls here
         const Current now(this);
-        halide_device_release(nullptr, halide_opencl_device_interface());  // waits, and releases the programs of the context
+        halide_device_release(nullptr, halide_opencl_device_interface());  // releases the programs of the context
     }
     (void)opencl().clReleaseCommandQueue(queue_);
     (void)opencl().clReleaseContext(context_);
@@ -233,6 +236,7 @@ Status OpenClDevice::fill(const Memory &memory, uint8_t byte, int64_t bytes) con
 }
 
 Status OpenClDevice::call(KernelFunction function, void **argv, const char *name) const {
+    has_called_ = true;
     const Current now(this);
     Status status = call_generated(function, argv, "kernel", name);
     // OpenCL's compiler may say pages.
