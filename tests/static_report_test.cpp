@@ -34,13 +34,6 @@ struct Known {
     const char *variant, *part, *cause;
 };
 const Known known[] = {
-    {"conv2d_f32_nhwc_sm80_hand_g1", "spilled", "told of the threads of a block alone, ptxas takes 64 or 72 registers; with .minnctapersm 1 beside it 94, and nothing spills"},
-    {"depthwise_f32_nhwc_sm80_hand_m1", "on sm_80", "the same"},
-    {"pointwise_f32_nhwc_sm80_hand", "on sm_90", "the same"},
-    {"depsep_f32_nhwc_sm80_hand_m1", "on sm_80", "the same"},
-    {"depsep_f32_nhwc_sm80_hand_tk1_cv1", "on sm_80", "the same"},
-    {"depthwise_f16_nhwc_sm80_hand_m1", "on sm_90", "the same"},
-    {"depsep_f16_nhwc_sm80_hand_tk1_cv1", "on sm_80", "the same"},
     {"depthwise_f32_nhwc_sm80_hand_dh1_dw1_m1_r3_s3_sh1_sw1", "global loads use", "in tiles at the border of the image a thread reads its 4 channels one at a time, 16 bytes from those of the next thread"},
 };
 

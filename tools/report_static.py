@@ -55,7 +55,7 @@ def static_sections(data, esc, table):
             f"<p class=muted>{esc(data.get('date', ''))} · {passed} of {len(reports)} kernels passed their check in the emulator.</p>",
             f"<p>Made by <code>{esc(data['command'])}</code></p>" if data.get("command") else "",
             "<p><strong>Calculated, not measured on a GPU.</strong></p>",
-            "<ul>" + "".join(f"<li class=bad>{esc(c)}</li>" for c in complaints) + "</ul>" if complaints else "<p>No spills, no arrays on the stack, no half-used sectors.</p>",
+            "<ul>" + "".join(f"<li class=bad>{esc(c)}</li>" for c in complaints) + "</ul>" if complaints else "<p>Nothing in what is known of the kernels is complained of.</p>",
             "<h2>Counts and lower bounds</h2>", table(*counts_and_bounds(kernels)), "<h2>Machine code</h2>", table(*machine_code(kernels), text_columns=(0, 1)),
             "<h2>Checks</h2>", table(["variant", "problem", "check", "what the emulator ran"], checks, text_columns=(0, 1, 2, 3)),
             f"<h2>How to read this</h2><pre>{esc(data.get('legend', ''))}</pre>"]
