@@ -150,7 +150,8 @@ TEST_CASE("a device that is not there, or does not run what was asked for, is re
         check_bad_input(run(command + " --device cuda:99"), {"--device cuda:99: "});
     }
     CHECK(!std::filesystem::exists(files.folder.path("y.npy")));
-    check_bad_input(run("bench --suite microbenchmark --device cuda:emulated"), {"cuda:emulated", "check"});
+    for (const char *option : {"--peers all", "--machine m.json", "--csv x.csv", "--seconds 3"})
+        check_bad_input(run(fmt::format("bench --suite microbenchmark --device cuda:emulated {}", option)), {std::string(option).substr(0, std::string(option).find(' ')), "leave it out with --device cuda:emulated"});
     check_bad_input(run("peak --device cuda:99"), {"--device cuda:99: "});
     for (const char *device : {"cuda:emulated", "opencl"}) check_bad_input(run(fmt::format("peak --device {}", device)), {device, "allowed: cpu, cuda and cuda:INDEX"});
     check_bad_input(run("check --device cuda:emulated --variants 'conv2d*reference'"), {"conv2d*reference", "cpu", "cuda"});
@@ -162,6 +163,37 @@ TEST_CASE("a device that is not there, or does not run what was asked for, is re
         check_bad_input(run(fmt::format("check --variants {}", v.name)), {v.name, its, "cpu"});
         check_bad_input(run(fmt::format("bench --suite microbenchmark --variants {}", v.name)), {v.name, its, "cpu"});
     }
+}
+
+TEST_CASE("bench in the emulator calculates instead of measuring", "[cli]") {
+    if (const Ran listed = run("list --device cuda:emulated"); listed.out.find("sm80") == std::string::npos) {
+        fmt::print("[SKIP] bench in the emulator: no sm80 kernels were built\n");
+        return;
+    }
+    const Files files(problem(Operator::depsep));
+    const auto at = [&](const char *file) { return files.folder.path(file); };
+    const Ran bench = run(fmt::format("bench --device cuda:emulated --problems {} --variants 'depsep_f32_nhwc_sm80_hand_tk1_cv1' --json {} --html {}", files.problems, at("r.json"), at("r.html")));
+    INFO(bench.out << bench.err);
+    REQUIRE(bench.code == 0);
+    CHECK(bench.out.find("calculated, not measured on a GPU") != std::string::npos);
+    CHECK(bench.out.find("depsep_f32_nhwc_sm80_hand_tk1_cv1 on ") != std::string::npos);
+    CHECK(bench.out.find("GFLOP/s") == std::string::npos);
+    const nlohmann::json report = nlohmann::json::parse(bytes_of(at("r.json")));
+    CHECK(report.at("calculated") == true);
+    CHECK(report.at("device") == "cuda:emulated");
+    REQUIRE(report.at("static_reports").size() == 1);
+    const nlohmann::json &of = report.at("static_reports")[0];
+    CHECK(of.at("check") == "passed");
+    CHECK(of.at("emulated_smaller") == false);
+    REQUIRE(of.at("kernels").size() == 1);
+    const nlohmann::json &kernel = of.at("kernels")[0];
+    CHECK(kernel.at("counts").at("f32_fma") > 0);
+    CHECK(kernel.at("bounds").size() == 2);
+    CHECK(kernel.at("unfused_bytes") > 0);
+    CHECK(kernel.at("fused_bytes") > 0);
+    CHECK((kernel.at("architectures").size() > 0) == kernel.at("why_no_architectures").is_null());
+    CHECK(bytes_of(at("r.html")).find("Calculated, not measured on a GPU") != std::string::npos);
+    check_bad_input(run(fmt::format("bench --device cuda:emulated --problems {} --variants 'conv2d*sm80*'", files.problems)), {"--variants", "matches no variant"});
 }
 
 TEST_CASE("check, run and bench on an OpenCL device", "[cli]") {

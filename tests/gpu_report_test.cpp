@@ -1,11 +1,16 @@
 // The static GPU report.
+#include "bench/gpu/cubin.h"
+#include "bench/gpu/emulator/emulator.h"
+#include "bench/gpu/emulator/module_image.h"
 #include "bench/gpu/static_report.h"
 #include "catch.h"
+#include "emulated_gpu.h"
 #include "ptx_kernels.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <string>
 
 using namespace sepal;
@@ -163,12 +168,89 @@ TEST_CASE("Spills, stacks and blocks that cannot be launched are complained of",
     list = complaints(stack);
     REQUIRE(list.size() == 1);
     CHECK(list[0] == "k on p: on sm_80 a thread keeps 64 bytes of arrays in local memory");
+    stack.architectures[0].resources.spill_store_bytes = stack.architectures[0].resources.spill_load_bytes = -1;
+    list = complaints(stack);
+    REQUIRE(list.size() == 1);
+    CHECK(list[0] == "k on p: on sm_80 a thread keeps 64 bytes of spilled registers or arrays in local memory");
+    CHECK(to_text(stack).find("not known") != std::string::npos);
+    CHECK(to_json(stack)["architectures"][0]["spill_load_bytes"].is_null());
 
     GpuKernel large = compiled_kernel(ptx, {"sm_86"});
     large.dynamic_shared_bytes = 160 << 10;
     list = complaints(static_report(large));
     REQUIRE(list.size() == 1);
     CHECK(list[0] == "k on p: on sm_86 no block of 128 threads can be launched: too little of shared memory");
+}
+
+TEST_CASE("A cubin says itself what ptxas said of its registers and stack", "[gpu_report]") {
+    CHECK_THROWS_AS(read_cubin("sm_80", "no ELF file"), std::invalid_argument);
+    if (!can(why_no_ptxas())) return;
+    const std::string ptx = ptx_header() + ptx_of_live_values("first", 60) + ptx_of_fma_loop("k");
+    for (const std::string &arch : ptxas_architectures()) {
+        for (int cap : {0, 32}) {
+            INFO(arch << ", cap " << cap);
+            PtxasOptions options;
+            options.maxrregcount = cap;
+            const Cubin told = assemble_ptx(ptx, arch, options), read = read_cubin(arch, told.code);
+            CHECK(read.arch == arch);
+            CHECK(read.kernels.size() == 2);
+            for (const KernelResources &k : told.kernels) {
+                CHECK(read.resources(k.kernel).registers == k.registers);
+                CHECK(read.resources(k.kernel).stack_bytes == k.stack_bytes);
+                CHECK(read.resources(k.kernel).spill_load_bytes == (k.stack_bytes ? -1 : 0));
+            }
+            CHECK((told.resources("first").stack_bytes > 0) == (cap > 0));  // so that both are seen
+            std::string broken = told.code.substr(0, told.code.size() / 2);
+            CHECK_THROWS_AS(read_cubin(arch, broken), std::invalid_argument);
+        }
+    }
+}
+
+TEST_CASE("What the emulator counts, and the machine code beside the PTX that it executes, reach the report", "[gpu_report]") {
+    // Each thread reads and writes a float, 4 << shift bytes from that of its neighbour.
+    const auto report = [](int shift, const std::function<std::string(const std::string &)> &image_of) {
+        EmulatedGpu gpu;
+        const std::string ptx = ptx_kernel(2, fmt::format("shl.b32 %r0, %t, {};\nmul.wide.u32 %d0, %r0, 4;\nadd.s64 %d1, %pointer0, %d0;\nadd.s64 %d2, %pointer1, %d0;\n"
+                                                          "ld.global.b32 %r1, [%d1];\nst.global.b32 [%d2], %r1;", shift));
+        const DeviceAddress in = gpu.upload(std::vector<uint32_t>(64 << shift, 1)), out = gpu.allocate(size_t(64 << shift) * 4);
+        (void)take_emulated_launches();
+        const std::string image = image_of(ptx);
+        REQUIRE(gpu.launch(gpu.function(gpu.load(image), "k"), {2, 32, 0}, in, out) == 0);
+        const auto launches = take_emulated_launches();
+        REQUIRE(launches.size() == 1);
+        CHECK(*launches[0].image == image);
+        return static_report(shipped_kernel("k on p", launches[0]));
+    };
+    const auto as_it_is = [](const std::string &ptx) { return ptx; };
+    const StaticReport dense = report(0, as_it_is);
+    CHECK(dense.threads == 32);
+    CHECK(dense.architectures.empty());
+    CHECK_FALSE(dense.why_no_architectures.empty());
+    REQUIRE(dense.counts);
+    CHECK(dense.counts->global_loads.sectors_per_request() == 4);
+    CHECK(complaints(dense).empty());
+    const auto list = complaints(report(4, as_it_is));
+    REQUIRE(list.size() == 2);
+    CHECK(list[0] == "k on p: global loads use 12 % of the sectors that they move (32.0 sectors a request); 50 % are to be used");
+    CHECK(list[1].find("global stores use 12 %") != std::string::npos);
+
+    if (!can(why_no_ptxas())) return;
+    std::vector<Cubin> made;
+    const StaticReport shipped = report(0, [&](const std::string &ptx) {
+        for (const char *arch : {"sm_80", "sm_90"}) made.push_back(assemble_ptx(ptx, arch));
+        return make_fatbin(made, ptx, ptx_target(ptx));
+    });
+    REQUIRE(shipped.architectures.size() == 2);
+    for (size_t i = 0; i < made.size(); i++) {
+        CHECK(shipped.architectures[i].arch == made[i].arch);
+        CHECK(shipped.architectures[i].resources.registers == made[i].resources("k").registers);
+        CHECK(shipped.architectures[i].sass.has_value() == why_no_nvdisasm().empty());
+    }
+    CHECK(complaints(shipped).empty());
+    const std::string table = summary_text({dense, shipped});
+    INFO(table);
+    CHECK(table.find("k on p") != table.rfind("k on p"));
+    CHECK(table.find("sm_90") != std::string::npos);
 }
 
 TEST_CASE("Machine code is read: loops, widths, moves, accumulators", "[sass]") {
@@ -211,6 +293,7 @@ TEST_CASE("Machine code is read: loops, widths, moves, accumulators", "[sass]") 
     CHECK(m.hot_loop.instructions == 9);
     CHECK(m.hot_loop.math == std::map<std::string, int>{{"FFMA", 2}, {"HFMA2", 1}, {"HMMA", 1}});
     CHECK(m.hot_loop.math_share() == Approx(4 / 9.));
+    CHECK(m.hot_loop.tensor_share() == Approx(1 / 9.));
     CHECK(m.hot_loop.moves == 1);
     CHECK(m.hot_loop.local_accesses == 1);
     CHECK(m.hot_loop.accumulations == 3);  // HFMA2 adds nothing

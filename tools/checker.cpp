@@ -69,10 +69,10 @@ CheckResult check_variant(const Variant &variant, const Device &device, Tensors 
     // The emulator checks every access: with guards, one to them would be within the allocation.
     const int64_t guard = device.emulated ? 0 : guard_bytes, elements = p.output_elements(), bytes = elements * size_in_bytes(p.dtype);
     std::vector<uint8_t> downloaded;
+    if (device.emulated) (void)take_emulated_launches();
     const Status status = run_on_gpu(variant, device.gpu, tensors, guard, downloaded);
     std::string message = status.message;
     if (device.emulated) {
-        (void)take_emulated_launches();
         for (const std::string &fault : take_emulator_faults()) message += (message.empty() ? "" : "; ") + fault;
     }
     if (!status.ok() || !message.empty()) return {false, 0, 0, message};

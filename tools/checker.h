@@ -10,7 +10,8 @@ namespace sepal {
 // many threads as set_num_threads() said, and compares: see check_output(). Leaves the kernel's output in `tensors`.
 CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_macs = 1e9);
 
-// The same on a device that runs the variant. On a GPU the memory right before and behind the output must stay as it was, too.
+// The same on a device that runs the variant. On a GPU the memory right before and behind the output must stay as it was, too. In
+// the emulator, take_emulated_launches() has those of this run afterwards.
 CheckResult check_variant(const Variant &variant, const Device &device, Tensors &tensors, double max_macs = 1e9);
 
 // The seed of the tensors of every check, so that a command reproduces a failure.

@@ -12,6 +12,7 @@
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
 #include "tools/device_option.h"
+#include "tools/emulated_report.h"
 #include "tools/files.h"
 #include "tools/selection.h"
 #include "tools/tuning/knob_source.h"
@@ -42,6 +43,7 @@ namespace sepal {
 namespace {
 
 constexpr double default_seconds = 1.5;
+constexpr double most_emulated_seconds = 10;  // for a variant on a problem that can be made smaller
 constexpr const char *unfused_name = "unfused";
 
 struct Options : MeasuredProblems {
@@ -304,11 +306,16 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
 
 // Refuses what a GPU has no use for.
 void check_gpu_options(const Options &o, const Device &device) {
-    if (device.emulated) throw BadInput("--device cuda:emulated has no times to measure; `sepal check --device cuda:emulated` checks kernels on it");
     const auto refuse = [&](const std::string &option, const char *what) {
         if (!option.empty()) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
     };
     refuse(o.tuning, "--tuning reads records of kernels for CPUs");
+    if (device.emulated) {
+        refuse(o.peers, "--peers measures libraries on CPUs and on CUDA devices");
+        refuse(o.machine, "--machine holds peaks of a CPU or of a CUDA device");
+        refuse(o.csv, "--csv holds times, and the emulator has none: --json holds what is calculated");
+        refuse(o.seconds != default_seconds ? "given" : "", "--seconds is for measuring, and the emulator has no times");
+    }
     if (device.gpu->backend() == Backend::cuda) return;
     refuse(o.peers, "--peers measures libraries on CPUs and on CUDA devices");
     refuse(o.machine, "--machine holds peaks of a CPU or of a CUDA device");
@@ -326,6 +333,65 @@ GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &pro
         throw BadInput(fmt::format("{}: field \"name\" of \"device\" is \"{}\", --device {} is \"{}\"; allowed: a file that `sepal peak --device {} --json` wrote here", o.machine,
                                    machine.peaks->device.name, device.option, machine.info.name, device.option));
     return machine;
+}
+
+// Each variant checked in the emulator, and instead of times what can be calculated of its kernels.
+int bench_in_emulator(const Options &o, const Device &device, const ProblemSet &set, Selection &selection, const HtmlTools &tools, const std::string &temporary_folder) {
+    fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
+    fmt::print("\nKernels run in the emulator: what follows is calculated, not measured on a GPU.\n{}\n", static_report_legend);
+    Progress progress(0);
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    std::vector<StaticReport> kernels;
+    bool any = false, failed = false;
+    const auto tell = [&](const std::string &sentence) {
+        progress.clear();
+        fmt::print("{}\n", sentence);
+        std::fflush(stdout);
+    };
+    const auto report = [&](const Variant &variant, const ConvProblem &problem) {
+        any = true;
+        EmulatedReport r;
+        r.variant = variant.name;
+        r.asked = r.run = problem;
+        if (const std::string why = device.why_not_runnable(variant); !why.empty()) {
+            r.check = "skipped: " + why;
+        } else {
+            progress.show(fmt::format("{}: {} in the emulator", problem.name, variant.name), 0);
+            r = report_in_emulator(variant, problem, device, most_emulated_seconds);
+        }
+        tell(to_text(r));
+        failed = failed || r.check == "failed";
+        kernels.insert(kernels.end(), r.kernels.begin(), r.kernels.end());
+        all.push_back(to_json(r));
+    };
+    for (const ConvProblem &problem : set.problems) {
+        const std::vector<Candidate> candidates = selection.candidates(problem, "", true, tell);
+        for (const Candidate &c : candidates) {
+            if (!c.unavailable.empty()) {
+                tell(fmt::format("{} on {}: skipped: {}\n", c.name, problem.name, c.unavailable));
+            } else if (c.second) {  // both halves, each with its own kernel
+                report(*c.variant, problem.depthwise_half());
+                report(*c.second, problem.pointwise_half());
+            } else {
+                report(*c.variant, problem);
+            }
+        }
+    }
+    progress.clear();
+    if (!any) throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
+    fmt::print("Calculated, for {}; bounds on {}:\n{}", "the newest architecture of each", gpu_model("h200").title, summary_text(kernels));
+    const nlohmann::ordered_json json = {{"device", device.option}, {"calculated", true}, {"note", "calculated, not measured on a GPU"},
+                                         {"title", set.title}, {"description", set.description}, {"command", command_line(o, o.name, o.variants, "")},
+                                         {"date", utc_date()}, {"legend", static_report_legend}, {"static_reports", all}};
+    if (!o.json.empty()) write_file(o.json, {json.dump(2) + "\n"});
+    if (!o.html.empty()) {
+        const std::string file = o.json.empty() ? temporary_folder + "/report.json" : o.json;
+        if (o.json.empty()) write_file(file, {json.dump(2) + "\n"});
+        write_html(tools, file, o.html, {});
+    }
+    for (const std::string &file : {o.json, o.html})
+        if (!file.empty()) fmt::print("written: {}\n", file);
+    return failed ? exit_check_failed : exit_ok;
 }
 
 int bench(const Options &o) {
@@ -356,6 +422,12 @@ int bench(const Options &o) {
     options.threads = o.threads;
     options.seconds = o.seconds;
     options.cpu = device.cpu;
+    if (device.emulated) {
+        const Target target(device, describe_gpu(*device.gpu, device.option));
+        Selection selection(o, knobs, target, peer_tools);
+        set_num_threads(o.threads);
+        return bench_in_emulator(o, device, set, selection, tools, temporary_files ? temporary_files->path() : "");
+    }
     std::optional<Progress> progress(std::in_place, 0);
     const Target target = device.gpu ? Target(device, get_gpu_machine(o, device, *progress)) : Target(device, get_machine(o, *progress));
     Selection selection(o, knobs, target, peer_tools);

@@ -14,6 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True  # this folder is part of the sources
 from report_peers import is_own, is_peer, peers_plot, read_tuning, tuning_section, verdict
 from report_plots import bars, best, fused_plot, label, number, problems, roofline_plot, sweep_plot, timed
+from report_static import static_sections
 
 REQUIRED = {"suite": str, "problem": str, "variant": str, "provider": str, "threads": int, "cache": str, "check": str}
 NUMBERS = ("median_ms", "min_ms", "spread_pct", "gflops", "gbps", "pct_fma_peak", "pct_roofline", "packed_bytes", "pack_ms")
@@ -46,6 +47,10 @@ def load(path):
         raise BadInput(f"{path}: cannot be read: {e.strerror}")
     except ValueError as e:
         raise BadInput(f"{path}: is not valid JSON: {e}")
+    if isinstance(data, dict) and isinstance(data.get("static_reports"), list):
+        if not all(isinstance(r, dict) and isinstance(r.get("kernels"), list) for r in data["static_reports"]):
+            raise BadInput(f'{path}: field "static_reports" is not a list of objects with a list "kernels" each')
+        return data
     if not isinstance(data, dict) or not isinstance(data.get("machine"), dict) or not isinstance(data.get("results"), list):
         raise BadInput(f'{path}: is not a result of `sepal bench --json`: it needs an object "machine" and a list "results"')
     if not data["results"]:
@@ -274,7 +279,11 @@ def page(data, tuning=((), ())):
     commands = list(dict.fromkeys(r["reproduce"] for r in rows if isinstance(r.get("reproduce"), str) and r["reproduce"]))
     if commands:
         out += [f"<details><summary>The {len(commands)} commands that measure each line again</summary><ul>"] + [f"<li><code>{esc(c)}</code></li>" for c in commands] + ["</ul></details>"]
-    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{esc(title)}</title><style>{STYLE}</style></head><body>' + "\n".join(out) + "</body></html>\n"
+    return whole(title, out)
+
+
+def whole(title, sections):
+    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{esc(title)}</title><style>{STYLE}</style></head><body>' + "\n".join(sections) + "</body></html>\n"
 
 
 def write(path, text):
@@ -307,6 +316,8 @@ def main(arguments):
         raise BadInput("this Python has no matplotlib; it is among the packages of requirements.txt")
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sepal", "font.family": "sans-serif", "font.size": 10, "axes.edgecolor": "#888"})
+    if "static_reports" in data:
+        return write(arguments[1], whole(data.get("title") or "Static GPU report", static_sections(data, esc, table)))
     write(arguments[1], page(data, tuning))
 
 

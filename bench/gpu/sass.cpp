@@ -137,6 +137,13 @@ int CodeMix::math_instructions() const {
     return n;
 }
 
+int CodeMix::tensor_instructions() const {
+    int n = 0;
+    for (const char *opcode : {"HMMA", "IMMA"})
+        if (const auto found = math.find(opcode); found != math.end()) n += found->second;
+    return n;
+}
+
 SassMix read_sass(const std::string &sass, const std::string &kernel) {
     const Function f = function_of(sass, kernel);
     SassMix result;

@@ -19,6 +19,8 @@ struct CodeMix {
     int accumulator_moves = 0;
 
     int math_instructions() const;
+    int tensor_instructions() const;  // HMMA, IMMA
+    double tensor_share() const { return instructions ? double(tensor_instructions()) / instructions : 0; }
     double math_share() const { return instructions ? double(math_instructions()) / instructions : 0; }
 };
 

@@ -1,5 +1,8 @@
 #include "static_report.h"
 
+#include "bench/gpu/cubin.h"
+#include "bench/gpu/emulator/module_image.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +20,23 @@ double waves(const StaticReport &report, const GpuModel &gpu) {
 }
 
 }  // namespace
+
+GpuKernel shipped_kernel(const std::string &title, const KernelCounts &launch) {
+    GpuKernel k;
+    k.title = title;
+    k.entry = launch.kernel;
+    k.threads = int(launch.block[0] * launch.block[1] * launch.block[2]);
+    k.dynamic_shared_bytes = int64_t(launch.dynamic_shared_bytes);
+    k.counts = launch;
+    if (!launch.image) return k;
+    for (const ptx::MachineCode &code : ptx::machine_code_of(*launch.image)) {
+        Cubin cubin = read_cubin(fmt::format("sm_{}", code.compute_capability), code.elf);
+        for (KernelResources &r : cubin.kernels)
+            if (r.kernel == launch.kernel) r.shared_bytes = int(launch.static_shared_bytes);
+        k.cubins.push_back(std::move(cubin));
+    }
+    return k;
+}
 
 StaticReport static_report(const GpuKernel &kernel, const std::vector<std::string> &gpus) {
     StaticReport r;
@@ -53,7 +73,9 @@ std::vector<std::string> complaints(const StaticReport &r) {
     std::vector<std::string> list;
     for (const ArchReport &a : r.architectures) {
         const KernelResources &k = a.resources;
-        if (k.spill_store_bytes || k.spill_load_bytes)
+        if (k.spill_store_bytes < 0)
+            list.push_back(fmt::format("{}: on {} a thread keeps {} bytes of spilled registers or arrays in local memory", r.title, a.arch, k.stack_bytes));
+        else if (k.spill_store_bytes || k.spill_load_bytes)
             list.push_back(fmt::format("{}: on {} a thread spills registers: {} bytes stored, {} bytes loaded", r.title, a.arch,
                                        k.spill_store_bytes, k.spill_load_bytes));
         else if (k.stack_bytes)

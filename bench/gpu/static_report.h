@@ -48,6 +48,10 @@ struct StaticReport {
     double fused_bytes = 0, unfused_bytes = 0;  // of depsep with counts: what this kernel and what two kernels move at least
 };
 
+// The kernel of a launch in the emulator: with its counts, and with the machine code that is in the fat binary beside the PTX which was executed,
+// if there is any (see cubin.h for what it says). Throws std::invalid_argument and ptx::BadImage.
+GpuKernel shipped_kernel(const std::string &title, const KernelCounts &launch);
+
 // `gpus`: names of gpu_model(). Without cubins the reason is why_no_ptxas(). Throws std::invalid_argument when a cubin lacks the kernel.
 StaticReport static_report(const GpuKernel &kernel, const std::vector<std::string> &gpus = {"h200", "rtx2060"});
 
@@ -60,5 +64,7 @@ nlohmann::ordered_json to_json(const StaticReport &report);
 // Several lines that end with a newline.
 std::string to_text(const StaticReport &report);
 extern const char *const static_report_legend;
+// A table of them, a line for each, of the GPU of highest compute capability that there is machine code for and of the first that there are bounds of.
+std::string summary_text(const std::vector<StaticReport> &reports);
 
 }  // namespace sepal

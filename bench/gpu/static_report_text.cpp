@@ -14,7 +14,8 @@ using json = nlohmann::ordered_json;
 const char *const static_report_legend =
     "calculated  from machine code (ptxas, nvdisasm) and from exact counts of a launch in the emulator; nothing here is measured\n"
     "limiter     what keeps a multiprocessor (SM) from holding more blocks\n"
-    "math        FFMA, HFMA2, HMMA, IMMA, IDP: their share of the instructions of the innermost loop that has most of them\n"
+    "math        FFMA, HFMA2, HMMA, IMMA, IDP: their share of the instructions of the innermost loop that has most of them; on tensor\n"
+    "            cores: that of HMMA and IMMA alone\n"
     "used        bytes that threads asked for over those of the sectors (32 B) that their requests touch; more than 100 %: several\n"
     "            threads ask for the same\n"
     "conflicts   passes over the banks of shared memory, over the fewest possible\n"
@@ -30,6 +31,7 @@ json mix_json(const CodeMix &m) {
         for (const auto &[bytes, instructions] : widths) accesses[opcode][std::to_string(8 * bytes)] = instructions;
     return {{"instructions", m.instructions},
             {"math_share", m.math_share()},
+            {"tensor_share", m.tensor_share()},
             {"math", m.math},
             {"moves", m.moves},
             {"accumulations", m.accumulations},
@@ -71,6 +73,12 @@ std::string access_text(const CodeMix &m) {
     return text.empty() ? "none" : text;
 }
 
+// Spill bytes, which may not be known.
+json spill_json(int bytes) { return bytes < 0 ? json() : json(bytes); }
+std::string spill_text(const KernelResources &k) {
+    return k.spill_store_bytes < 0 ? "not known" : fmt::format("{}/{}", k.spill_store_bytes, k.spill_load_bytes);
+}
+
 std::string megabytes(double bytes) { return fmt::format("{:.2f} MB", bytes / 1e6); }
 
 const char *const parts[] = {"dram", "l2", "lsu", "issue", "fma", "dp4a", "tensor"};
@@ -90,8 +98,8 @@ json to_json(const StaticReport &r) {
         out["architectures"].push_back({{"arch", a.arch},
                                         {"registers", k.registers},
                                         {"stack_bytes", k.stack_bytes},
-                                        {"spill_store_bytes", k.spill_store_bytes},
-                                        {"spill_load_bytes", k.spill_load_bytes},
+                                        {"spill_store_bytes", spill_json(k.spill_store_bytes)},
+                                        {"spill_load_bytes", spill_json(k.spill_load_bytes)},
                                         {"static_shared_bytes", k.shared_bytes},
                                         {"blocks_per_sm", o.blocks},
                                         {"warps_per_sm", o.warps},
@@ -154,7 +162,7 @@ std::string to_text(const StaticReport &r) {
                             "limiter");
     for (const ArchReport &a : r.architectures) {
         const KernelResources &k = a.resources;
-        text += fmt::format(columns, a.arch, k.registers, k.stack_bytes, fmt::format("{}/{}", k.spill_store_bytes, k.spill_load_bytes),
+        text += fmt::format(columns, a.arch, k.registers, k.stack_bytes, spill_text(k),
                             k.shared_bytes, a.occupancy.blocks, a.occupancy.warps, fmt::format("{:.0f} %", 100 * a.occupancy.share()),
                             a.occupancy.limiter);
         for (const std::string &warning : a.warnings) text += fmt::format("         ptxas warns: {}\n", warning);
@@ -163,9 +171,9 @@ std::string to_text(const StaticReport &r) {
     for (const ArchReport &a : r.architectures) {
         if (!a.sass) continue;
         const CodeMix &hot = a.sass->hot_loop, &all = a.sass->kernel;
-        text += fmt::format("  {} {}: {} instructions, {:.1f} % math ({}), {} moves, {} of them of accumulators, local accesses {}\n",
+        text += fmt::format("  {} {}: {} instructions, {:.1f} % math ({}), {:.1f} % on tensor cores, {} moves, {} of them of accumulators, local accesses {}\n",
                             a.arch, a.sass->in_loop ? "hottest loop" : "kernel (no loop has math)", hot.instructions,
-                            100 * hot.math_share(), math_text(hot), hot.moves, hot.accumulator_moves, hot.local_accesses);
+                            100 * hot.math_share(), math_text(hot), 100 * hot.tensor_share(), hot.moves, hot.accumulator_moves, hot.local_accesses);
         text += fmt::format("  {} accesses: {}; local accesses {}\n", a.arch, access_text(all), all.local_accesses);
     }
     if (!r.counts) return text + "  counts: the kernel was not run in the emulator, so there are no sectors, conflicts and bounds\n";
@@ -195,6 +203,27 @@ std::string to_text(const StaticReport &r) {
     if (r.unfused_bytes > 0)
         text += fmt::format("  fused {} against {} unfused: {:.2f} x\n", megabytes(r.fused_bytes), megabytes(r.unfused_bytes),
                             r.fused_bytes / r.unfused_bytes);
+    return text;
+}
+
+std::string summary_text(const std::vector<StaticReport> &reports) {
+    size_t longest = 6;
+    for (const StaticReport &r : reports) longest = std::max(longest, r.title.size());
+    constexpr const char *columns = "{:<{}} {:>6} {:>5} {:>9} {:>6} {:>7} {:>7} {:>17} {:>17} {:>13}\n";
+    std::string text = fmt::format(columns, "kernel", longest, "arch", "regs", "occupancy", "math", "tensor", "used", "cold us", "warm us", "unfused/fused");
+    for (const StaticReport &r : reports) {
+        const ArchReport *a = r.architectures.empty() ? nullptr : &r.architectures.back();
+        const auto share = [](bool known, double value) { return known ? fmt::format("{:.0f} %", 100 * value) : "-"; };
+        const auto time = [&](const GpuBound GpuBounds::*bound) {
+            return r.bounds.empty() ? "-" : fmt::format("{:.2f} {}", (r.bounds.front().*bound).microseconds, (r.bounds.front().*bound).part);
+        };
+        const double used = r.counts ? std::min(r.counts->global_loads.useful(), r.counts->global_stores.useful()) : 0;
+        text += fmt::format(columns, r.title, longest, a ? a->arch : "-", a ? std::to_string(a->resources.registers) : "-",
+                            share(a, a ? a->occupancy.share() : 0), share(a && a->sass, a && a->sass ? a->sass->hot_loop.math_share() : 0),
+                            share(a && a->sass, a && a->sass ? a->sass->hot_loop.tensor_share() : 0), share(r.counts.has_value(), used),
+                            time(&GpuBounds::cold), time(&GpuBounds::warm),
+                            r.unfused_bytes > 0 ? fmt::format("{:.2f}", r.unfused_bytes / r.fused_bytes) : "-");
+    }
     return text;
 }
 

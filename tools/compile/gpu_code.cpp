@@ -25,7 +25,11 @@ GpuCode gpu_code(const Module &module, int blocks) {
             continue;
         }
         const std::array<int, 3> &threads = launches[0].threads;
-        code.cubins.push_back(best_register_cap(try_register_caps(code.ptx, arch, threads[0] * threads[1] * threads[2], launches[0].shared_bytes)).cubin);
+        const std::vector<CapTrial> trials = try_register_caps(code.ptx, arch, threads[0] * threads[1] * threads[2], launches[0].shared_bytes);
+        const CapTrial &best = best_register_cap(trials);
+        // Told of the threads alone, ptxas spills some values to have more warps; told that one block is enough, it does not.
+        if (blocks == 0 && best.resources.spill_store_bytes > 0) return gpu_code(module, 1);
+        code.cubins.push_back(best.cubin);
     }
     return code;
 }

@@ -17,7 +17,8 @@ struct GpuCode {
 };
 
 // The edits, in this order (passes/ptx_edits.h): multiplications on tensor cores become instructions; shared memory is where it really begins; the
-// threads of a block are stated, where compile time knows them, and that a multiprocessor is to hold so many `blocks` (0: whatever comes of it).
+// threads of a block are stated, where compile time knows them, and that a multiprocessor is to hold so many `blocks` (0: whatever comes of it, or
+// 1 where registers would be spilled otherwise).
 // Then each architecture's machine code; of a module with one kernel, as hand-written schedules make it, with the register cap that lets most warps
 // run without spills (register_cap.h). Throws std::runtime_error.
 GpuCode gpu_code(const Halide::Module &module, int blocks);

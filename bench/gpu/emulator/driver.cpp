@@ -79,6 +79,7 @@ struct Context {
 };
 struct LoadedModule {
     Context *context = nullptr;
+    std::shared_ptr<const std::string> image;
     ptx::Module text;
     std::map<std::string, uint64_t> addresses;  // of variables
     std::map<std::string, size_t> sizes;
@@ -355,6 +356,7 @@ int load(void **module, const void *image, std::string &sentence) {
     auto loaded = std::make_unique<LoadedModule>();
     try {
         loaded->text = ptx::parse(ptx_of_image(image, d.device.compute_capability));
+        loaded->image = std::make_shared<const std::string>(bytes_of_image(image));
     } catch (const BadImage &bad) {
         return sentence = bad.what(), no_binary_for_gpu;
     } catch (const BadPtx &bad) {
@@ -723,6 +725,7 @@ int launch_kernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigne
     } else {
         try {
             launches.push_back(execute(p, d.memory, std::move(request)));
+            launches.back().image = f->module->image;
         } catch (const Fault &found) {
             error = fault(found.error, found.sentence);
         }

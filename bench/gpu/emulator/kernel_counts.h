@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 namespace sepal {
@@ -60,6 +61,7 @@ struct SharedCounts : AccessCounts {
 
 struct KernelCounts {
     std::string kernel;
+    std::shared_ptr<const std::string> image;            // what its module was loaded from: PTX or a fat binary
     std::array<unsigned, 3> grid{}, block{};
     uint64_t blocks = 0, warps = 0, threads = 0;         // of the launch
     uint64_t dynamic_shared_bytes = 0, static_shared_bytes = 0;
