@@ -7,15 +7,16 @@ set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.cpp
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp
     ${CMAKE_SOURCE_DIR}/runtime/winograd.cpp)
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${CMAKE_SOURCE_DIR}/schedules/schedule.h
-    ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h
-    ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h
-    ${CMAKE_SOURCE_DIR}/runtime/problem.h ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h)
+set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/schedules/gpu/gpu_schedule.h
+    ${CMAKE_SOURCE_DIR}/schedules/gpu/occupancy.h ${CMAKE_SOURCE_DIR}/schedules/gpu/tensor_core_tile.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h
+    ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h
+    ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h ${CMAKE_SOURCE_DIR}/runtime/gpu/tensor_core_views.h)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${plan_headers})
 
 # A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
 set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
 set(plan_inputs "${SEPAL_HALIDE_VERSION} ")
-foreach(source IN LISTS plan_sources suite_files)
+foreach(source IN LISTS plan_sources plan_headers suite_files)
     file(SHA256 ${source} hash)
     string(APPEND plan_inputs ${hash})
 endforeach()
