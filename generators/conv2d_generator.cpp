@@ -23,7 +23,8 @@ public:
         dense(output, {kg, groups, q, p, at_run_time}, k_tile);
         st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
-        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector), 2, fixed_or(w, input.dim(2).extent()), fixed_or(h, input.dim(3).extent()));
+        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, fixed_or(w, input.dim(2).extent()),
+                        fixed_or(h, input.dim(3).extent()));
         Geometry taps = geometry(geo);
         if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
             Func met("met");
@@ -32,7 +33,8 @@ public:
             st.padded = met;
             taps = {1, 1, 1, 1, 0, 0};
         }
-        accumulate_conv(st, channels_within(filter, 1, cg, st.channels, 1), bias, fixed_or(r, filter.dim(3).extent()), fixed_or(s, filter.dim(2).extent()), taps, panel);
+        accumulate_conv(st, channels_within(filter, 1, cg, st.channels, 1, c_block), bias, fixed_or(r, filter.dim(3).extent()),
+                        fixed_or(s, filter.dim(2).extent()), taps, panel);
         output(st.k, st.g, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }

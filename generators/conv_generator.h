@@ -76,16 +76,16 @@ protected:
     // By a hand-written schedule; an autoscheduler gets the plain stages.
     bool for_gpu() const { return this->get_target().has_gpu_feature() && !this->using_autoscheduler(); }
 
-    // `input`, whose dimension `dim` has the channels that are summed: as it is, but for a GPU's last block of fewer channels.
-    Halide::Func channels_within(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int vector) const {
-        const bool whole = !for_gpu() || (known != at_run_time && known % int(c_block) == 0);
+    // `input`, of whose dimension `dim` a GPU's blocks read so many channels: as it is, but where the last block has fewer.
+    Halide::Func channels_within(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int vector, int block) const {
+        const bool whole = !for_gpu() || (known != at_run_time && known % block == 0);
         return whole ? input : within(input, dim, extent, vector);
     }
 
     GpuSchedule gpu_knobs() const {
         GpuSchedule s;
         s.k_tile = k_tile, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.k_threads = k_threads, s.q_threads = q_threads;
-        s.p_threads = p_threads, s.c_vector = c_vector, s.c_block = c_block, s.staging = staging;
+        s.p_threads = p_threads, s.c_vector = c_vector, s.c_block = c_block;
         return s;
     }
 

@@ -30,14 +30,15 @@ public:
         dense(bias, {padded_to_panels(k)}, k_tile);
         dense(output, {k, q, p, at_run_time}, k_tile);
         st.channels = fixed_or(mids, filter.dim(0).extent());
-        const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector); };
-        st.padded = pad(channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector), 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector, c_block); };
+        const Halide::Func in = channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector, c_block);
+        st.padded = pad(in, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
         accumulate_depthwise(st, mid_within(filter), mid_within(mid_bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         st.mid = Func("mid");
         st.mid(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in)));
         st.source = st.mid;
-        accumulate_pointwise(st, channels_within(pointwise_filter, 1, mids, st.channels, 1), bias, panel);
+        accumulate_pointwise(st, channels_within(pointwise_filter, 1, mids, st.channels, 1, c_block), bias, panel);
         output(st.k, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
         st.output = output;
     }

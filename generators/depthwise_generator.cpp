@@ -22,9 +22,9 @@ public:
         dense(filter, {mid, s, r}, k_tile);
         dense(bias, {mid}, k_tile);
         dense(output, {mid, q, p, at_run_time}, k_tile);
-        const bool whole_blocks = !for_gpu() || (mid != at_run_time && mid % block_channels(gpu_knobs()) == 0);
-        const auto within_mid = [&](const Halide::Func &f) { return whole_blocks ? f : within(f, 0, fixed_or(mid, filter.dim(0).extent()), k_tile); };
-        const Halide::Func in = whole_blocks ? Halide::Func(input) : within(input, 0, fixed_or(c, input.dim(0).extent()), c_vector);
+        const int block = block_channels(gpu_knobs());
+        const auto within_mid = [&](const Halide::Func &f) { return channels_within(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), k_tile, block); };
+        const Halide::Func in = channels_within(input, 0, mid, fixed_or(c, input.dim(0).extent()), c_vector, block);
         st.padded = pad(in, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
         accumulate_depthwise(st, within_mid(filter), within_mid(bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));

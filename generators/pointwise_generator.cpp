@@ -24,10 +24,10 @@ public:
         dense(bias, {padded_to_panels(k)}, k_tile);
         dense(output, {k, at_run_time}, k_tile);
         st.channels = fixed_or(c, input.dim(0).extent());
-        st.source = channels_within(input, 0, c, st.channels, c_vector);
+        st.source = channels_within(input, 0, c, st.channels, c_vector, c_block);
         // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.
         if (for_gpu()) st.source = within(st.source, 1, input.dim(1).extent(), 1);
-        accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1), bias, panel);
+        accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1, c_block), bias, panel);
         output(st.k, st.x) = stored(activate(st.acc(st.k, st.x), fixed_or(activation, activation_in)));
         st.output = output;
     }

@@ -1,5 +1,6 @@
 #include "filter_layout.h"
 
+#include "ceil_div.h"
 #include "winograd.h"
 
 #include <fmt/format.h>
@@ -18,10 +19,10 @@ PackedExtents FilterLayout::extents(const ConvProblem &p) const {
     PackedExtents e;
     e.panel = panel ? panel : k;
     e.c = p.summed_channels();
-    if (kind == Kind::lanes) e.c = (e.c + lanes_step - 1) / lanes_step * lanes_step;
+    if (kind == Kind::lanes) e.c = ceil_div(e.c, lanes_step) * lanes_step;
     e.points = p.op == Operator::conv2d ? p.r * p.s : 1;
     if (kind == Kind::winograd) e.points = winograd_points(tile) * winograd_points(tile);
-    e.panels = (k + e.panel - 1) / e.panel;
+    e.panels = ceil_div(k, e.panel);
     e.groups = p.groups;
     return e;
 }

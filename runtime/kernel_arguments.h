@@ -19,7 +19,8 @@ namespace sepal {
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
 //                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
 // where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). Input, filters and output are of the problem's
-// type, biases f32. Kernels on tensor cores see them otherwise: gpu/tensor_core_views.h. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels.
+// type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels. Kernels on tensor
+// cores see all of them otherwise: gpu/tensor_core_views.h.
 struct KernelArguments {
     KernelArguments(const ConvProblem &problem, const Variant &variant);
 

@@ -55,4 +55,7 @@ struct CheckResult {
 // With a `rel_error` they may differ by that share of the largest of the compared outputs besides (Variant::rel_error()).
 CheckResult check_output(const Tensors &tensors, const void *output, double max_macs = 1e9, double rel_error = 0);
 
+// What every byte of an output is filled with before a kernel runs, where it is filled by bytes: floats of both types are NaNs then.
+constexpr uint8_t unwritten_byte = 0xff;
+
 }  // namespace sepal

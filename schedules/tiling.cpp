@@ -1,6 +1,7 @@
 #include "schedule.h"
 
 #include "cost_model.h"
+#include "derive.h"
 #include "runtime/winograd.h"
 #include "schedule_check.h"
 
@@ -13,16 +14,10 @@ namespace {
 // Bytes of the L2 that tiles are cut for: the smallest of the CPUs that have the ISA.
 int64_t l2_bytes(Isa isa) { return isa == Isa::avx512 ? 1 << 20 : 256 << 10; }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // A number halved, as often as that leaves no remainder, until it is no larger than `most`.
 int64_t halved_to(int64_t number, int64_t most) {
     while (number % 2 == 0 && number > most) number /= 2;
     return number;
-}
-
-void set(int &knob, int64_t value) {
-    if (knob == 0) knob = int(value);
 }
 
 // The accumulator tile is k_vectors x q_tile registers; besides it live k_vectors vectors of the filter (for each of s_unroll taps) and

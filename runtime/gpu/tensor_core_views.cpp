@@ -1,11 +1,11 @@
 #include "tensor_core_views.h"
 
+#include "runtime/ceil_div.h"
+
 namespace sepal {
 namespace {
 
 using Element = ArgumentView::Element;
-
-int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
 
 constexpr auto dense = [](Element element, std::initializer_list<int64_t> extents) { return ArgumentView::dense(element, extents); };
 
@@ -46,10 +46,10 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
 
     const int64_t pixel = p.k / 2, row = p.q() * pixel, image = p.p() * row;  // words from one to the next
     a.output.dimensions = {{4, 1}, {8, 4}, {block.channels / 64, 32}, {e.panels, block.channels / 2}};
-    std::vector<ViewDimension> pixels = {{4, 2 * pixel}, {2, pixel}, {block.pixels / 8, 8 * pixel}, {up(p.pixels(), block.pixels), block.pixels * pixel}};
+    std::vector<ViewDimension> pixels = {{4, 2 * pixel}, {2, pixel}, {block.pixels / 8, 8 * pixel}, {ceil_div(p.pixels(), block.pixels), block.pixels * pixel}};
     if (depsep || block.two_rows) {
         const int64_t columns = block.pixels / 2;
-        pixels = {{4, pixel}, {2, row}, {columns / 4, 4 * pixel}, {up(p.q(), columns), columns * pixel}, {up(p.p(), 2), 2 * row}, {p.n, image}};
+        pixels = {{4, pixel}, {2, row}, {columns / 4, 4 * pixel}, {ceil_div(p.q(), columns), columns * pixel}, {ceil_div(p.p(), 2), 2 * row}, {p.n, image}};
     }
     a.output.dimensions.insert(a.output.dimensions.end(), pixels.begin(), pixels.end());
     return a;

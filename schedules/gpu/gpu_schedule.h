@@ -23,7 +23,6 @@ struct GpuSchedule {
     int p_threads = 0;
     int c_vector = 0;   // channels of the input that are loaded together, neighbours in memory; 1, 4 or 8
     int c_block = 0;    // channels of a sum that wait in shared memory at a time
-    int staging = 0;    // conv2d: 1: the input of one tap at a time is in shared memory; 2: that of all taps
 };
 
 struct GpuKnob {
@@ -34,7 +33,8 @@ struct GpuKnob {
 constexpr GpuKnob gpu_knobs[] = {
     {"tk", "k_tile", &GpuSchedule::k_tile},       {"kv", "k_vectors", &GpuSchedule::k_vectors}, {"tq", "q_tile", &GpuSchedule::q_tile},
     {"tp", "p_tile", &GpuSchedule::p_tile},       {"gk", "k_threads", &GpuSchedule::k_threads}, {"gq", "q_threads", &GpuSchedule::q_threads},
-    {"gp", "p_threads", &GpuSchedule::p_threads}, {"cv", "c_vector", &GpuSchedule::c_vector},   {"cb", "c_block", &GpuSchedule::c_block},     {"in", "staging", &GpuSchedule::staging},
+    {"gp", "p_threads", &GpuSchedule::p_threads}, {"cv", "c_vector", &GpuSchedule::c_vector},
+    {"cb", "c_block", &GpuSchedule::c_block},
 };
 
 // Replaces every knob that is 0 in `set` by the heuristic for the problem; without one by what does for any shape. Defined in gpu_tiling.cpp,

@@ -1,16 +1,12 @@
 #include "gpu_schedule.h"
 
+#include "schedules/derive.h"
+
 #include <algorithm>
 #include <initializer_list>
 
 namespace sepal {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-void set(int &knob, int64_t value) {
-    if (knob == 0) knob = int(value);
-}
 
 // Of `sizes` the one that wastes the fewest of `extent` elements in its last tile; the first of equals.
 int64_t least_waste(int64_t extent, std::initializer_list<int> sizes) {
@@ -56,7 +52,6 @@ void derive_sum(GpuSchedule &s, Operator op, const std::optional<ConvProblem> &p
                 break;
             }
     set(s.c_block, std::max<int64_t>(s.c_vector, block / s.c_vector * s.c_vector));
-    set(s.staging, 1);
 }
 
 // A thread's tile of 4 channels x 2 pixels x 4 rows has 32 accumulators and reads 4 x 6 pixels for a 3 x 3 filter, 3 for each of output. A warp
@@ -74,7 +69,6 @@ void derive_depthwise(GpuSchedule &s, const std::optional<ConvProblem> &problem)
     set(s.q_threads, std::min(pixel_threads, problem ? power_of_two_from(ceil_div(problem->q(), s.q_tile)) : 4));
     set(s.p_threads, std::max<int64_t>(1, pixel_threads / s.q_threads));
     set(s.c_block, 1);
-    set(s.staging, 1);
 }
 
 }  // namespace

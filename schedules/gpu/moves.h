@@ -8,8 +8,7 @@
 
 namespace sepal {
 
-// Cuts the pixels and channels of `stage`, a Func of stages' dimensions (k, [g,] x [, y, n]), into those of a thread, all unrolled, and gives the
-// rest to the threads of a block: k_threads x q_threads x p_threads.
+// The loops of a block: those over what a thread computes, all unrolled, inside of those over the threads, k_threads x q_threads x p_threads.
 struct ThreadLoops {
     Halide::Var vector{"vector"}, k_unrolled{"k_unrolled"}, q_unrolled{"q_unrolled"}, p_unrolled{"p_unrolled"};
     Halide::Var k_thread{"k_thread"}, q_thread{"q_thread"}, p_thread{"p_thread"};

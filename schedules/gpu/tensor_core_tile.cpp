@@ -1,6 +1,7 @@
 #include "tensor_core_tile.h"
 
 #include "occupancy.h"
+#include "schedules/derive.h"
 
 #include <fmt/format.h>
 
@@ -9,8 +10,6 @@
 namespace sepal {
 namespace {
 
-int64_t up(int64_t value, int64_t unit) { return (value + unit - 1) / unit; }
-
 // Registers of a lane for k_tiles 4 x m_tiles 4 or the like: 64 accumulators, as many for operands of two steps, and addresses.
 constexpr int lane_registers = 168;
 
@@ -18,14 +17,14 @@ constexpr int lane_registers = 168;
 constexpr int64_t used_shared_bytes = 48 << 10, most_shared_bytes = 99 << 10;
 
 // Bytes of shared memory of the channels of one pixel, and pixels of a row there, as schedules/gpu/tensor_core.cpp places them.
-int64_t pixel_bytes(int64_t c) { return 16 * ((4 * up(c, 32) + 3) / 8 * 8 + 4); }
+int64_t pixel_bytes(int64_t c) { return 16 * ((4 * ceil_div(c, 32) + 3) / 8 * 8 + 4); }
 int64_t row_pixels(int64_t columns) { return columns / 2 * 2 + 1; }
 
 int64_t blocks_of(const ConvProblem &p, const TensorCoreTile &t) {
     const TensorCoreBlock block = block_of(t);
-    const int64_t panels = up(p.k, block.channels);
-    if (p.op != Operator::depsep && !block.two_rows) return panels * up(p.pixels(), block.pixels);
-    return (p.op != Operator::depsep || t.panels_apart > 1 ? panels : 1) * p.n * up(p.p(), 2) * up(p.q(), block.pixels / 2);
+    const int64_t panels = ceil_div(p.k, block.channels);
+    if (p.op != Operator::depsep && !block.two_rows) return panels * ceil_div(p.pixels(), block.pixels);
+    return (p.op != Operator::depsep || t.panels_apart > 1 ? panels : 1) * p.n * ceil_div(p.p(), 2) * ceil_div(p.q(), block.pixels / 2);
 }
 
 // Tiles of pixels that a depsep's warp has at least: 8 columns, which are what a warp of the depthwise half takes where there are few channels.
@@ -41,23 +40,18 @@ int64_t staged_bytes(const ConvProblem &p, const TensorCoreTile &t) {
 int64_t mid_bytes(const ConvProblem &p, int64_t block_pixels) { return pixel_bytes(p.c) * row_pixels(block_pixels / 2) * 2; }
 
 // The largest panel of which little is filled up with zeros.
-int panel_of(int64_t k) { return up(k, 128) * 128 - k <= k / 8 ? 128 : 64; }
-
-// Wherever the number is 0.
-void or_else(int &value, int otherwise) {
-    if (value == 0) value = otherwise;
-}
+int panel_of(int64_t k) { return ceil_div(k, 128) * 128 - k <= k / 8 ? 128 : 64; }
 
 }  // namespace
 
-TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors) {
-    TensorCoreTile t = set;
+TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors) {
+    TensorCoreTile t = given;
     const bool depsep = op == Operator::depsep;
     if (t.staging == 0) {
         // Where taps share what they read, there are blocks to go round, and three of them fit.
         t.staging = 1;
         if (op == Operator::conv2d && problem && problem->r * problem->s > 1 && panel_of(problem->k) == 128) {
-            TensorCoreTile staged = set;
+            TensorCoreTile staged = given;
             staged.staging = 2;
             staged = derive(staged, op, problem, multiprocessors);
             if (staged_bytes(*problem, staged) <= used_shared_bytes && blocks_of(*problem, staged) >= multiprocessors) return staged;
@@ -66,13 +60,13 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
     const bool two_rows = depsep || t.staging > 1;
     const int panel = problem ? panel_of(problem->k) : 64;
     // A warp of 64 channels by 32 pixels multiplies 32 times for 8 + 4 loads of a lane.
-    or_else(t.k_tiles, 4);
-    or_else(t.k_warps, std::max(1, panel / (16 * t.k_tiles)));
-    or_else(t.panels_apart, 1);
-    or_else(t.half_sums, 1);
+    set(t.k_tiles, 4);
+    set(t.k_warps, std::max(1, panel / (16 * t.k_tiles)));
+    set(t.panels_apart, 1);
+    set(t.half_sums, 1);
     const bool free_m_tiles = t.m_tiles == 0, free_m_warps = t.m_warps == 0;
-    or_else(t.m_tiles, 4);
-    or_else(t.m_warps, two_rows ? panel / 64 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
+    set(t.m_tiles, 4);
+    set(t.m_warps, two_rows ? panel / 64 : op == Operator::pointwise || t.k_warps == 1 ? 2 : 1);
     if (problem) {
         // Smaller blocks where there are not enough to go round, and, for depsep, where the middle of so many channels takes too much.
         const auto too_large = [&] {
@@ -84,14 +78,14 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
         };
         halve(t.m_warps, free_m_warps);
         halve(t.m_tiles, free_m_tiles, depsep ? depsep_m_tiles : 1);
-        if (depsep && set.panels_apart == 0 && blocks_of(*problem, t) < multiprocessors) t.panels_apart = 2;
-        if (set.k_warps == 0) halve(t.k_warps, !depsep || t.panels_apart > 1);
+        if (depsep && given.panels_apart == 0 && blocks_of(*problem, t) < multiprocessors) t.panels_apart = 2;
+        if (given.k_warps == 0) halve(t.k_warps, !depsep || t.panels_apart > 1);
     } else if (depsep) {
         if (free_m_tiles) t.m_tiles = depsep_m_tiles;
     }
     if (t.c_unroll == 0) {
         t.c_unroll = 1;
-        const int64_t steps = problem ? up(problem->c, 32) : 0;
+        const int64_t steps = problem ? ceil_div(problem->c, 32) : 0;
         // Of a depsep fewer: loads of filters that do not depend on the depthwise half are all moved ahead of it, into registers that it needs.
         // Of a conv2d from shared memory two: 128 channels on 224 x 224 pixels took 37.7 us in place of 46.1 for one image on an H200, 553 in place of
         // 540 for 16.
@@ -99,12 +93,12 @@ TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvP
         if (op == Operator::pointwise) t.c_unroll = int(steps <= 8 ? std::max<int64_t>(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1);
     }
     if (t.mid_q_tile == 0) {
-        const int steps = problem ? int(up(problem->c, 32)) : 0;
+        const int steps = problem ? int(ceil_div(problem->c, 32)) : 0;
         const int64_t items = block_of(t).pixels / 2 * 4 * std::max(1, steps);
         t.mid_q_tile = 4;
         while (t.mid_q_tile > 1 && (!divides_rows(t, steps) || items / t.mid_q_tile < threads_of(t))) t.mid_q_tile /= 2;
     }
-    or_else(t.blocks, std::max(1, SmLimits::registers / (lane_registers * threads_of(t))));
+    set(t.blocks, std::max(1, SmLimits::registers / (lane_registers * threads_of(t))));
     return t;
 }
 
@@ -127,8 +121,8 @@ std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<Te
     if (p.multiplier != 1) return fmt::format("needs multiplier = 1 on tensor cores, the problem has multiplier = {}", p.multiplier);
     constexpr int64_t most = 65535;  // blocks of a grid but in its first direction
     const bool two_rows = p.op == Operator::depsep || (tile && tile->staging > 1);
-    if (two_rows && (p.n > most || up(p.p(), 2) > most))
-        return fmt::format("needs at most {} images and pairs of rows, the problem has {} and {}", most, p.n, up(p.p(), 2));
+    if (two_rows && (p.n > most || ceil_div(p.p(), 2) > most))
+        return fmt::format("needs at most {} images and pairs of rows, the problem has {} and {}", most, p.n, ceil_div(p.p(), 2));
     if (p.op != Operator::depsep) {
         const int64_t bytes = two_rows ? staged_bytes(p, *tile) : 0;
         if (bytes > most_shared_bytes) return fmt::format("needs {} bytes of shared memory for the input of a block; a block has {}", bytes, most_shared_bytes);

@@ -34,8 +34,8 @@ constexpr TensorCoreKnob tensor_core_knobs[] = {
     {"in", "staging", &TensorCoreTile::staging},       {"hs", "half_sums", &TensorCoreTile::half_sums},
 };
 
-// Replaces what is 0 in `set` by what suits the problem on a device of so many multiprocessors; without a problem by what does for any.
-TensorCoreTile derive(TensorCoreTile set, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors = 132);
+// Replaces what is 0 in `given` by what suits the problem on a device of so many multiprocessors; without a problem by what does for any.
+TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors = 132);
 
 inline int threads_of(const TensorCoreTile &t) { return 32 * t.k_warps * t.m_warps; }
 // Output channels and pixels of a block.

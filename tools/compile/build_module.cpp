@@ -10,29 +10,26 @@ namespace {
 
 struct Autoscheduler {
     const char *scheduler;  // as in the table
+    bool for_gpus;
     const char *halide_name;
     std::map<std::string, std::string> params;
 };
 
 // The same parameters on every machine, so that builds do not differ: two cores and 1 MiB of cache for each, as a small
 // server has them; 132 multiprocessors, as an H100 has them.
-const Autoscheduler cpu_autoschedulers[] = {
-    {"mullapudi2016", "Mullapudi2016", {{"parallelism", "2"}, {"last_level_cache_size", "1048576"}, {"balance", "40"}}},
+const Autoscheduler autoschedulers[] = {
+    {"mullapudi2016", false, "Mullapudi2016", {{"parallelism", "2"}, {"last_level_cache_size", "1048576"}, {"balance", "40"}}},
     // The default beam of 32 takes 10 minutes for conv2d (1 032 662 states in each of 5 passes); 4 takes 20 s.
-    {"adams2019", "Adams2019", {{"parallelism", "2"}, {"beam_size", "4"}}},
-    {"li2018", "Li2018", {{"parallelism", "2"}}},
-};
-const Autoscheduler gpu_autoschedulers[] = {
-    {"mullapudi2016", "Mullapudi2016", {{"parallelism", "132"}, {"experimental_gpu_schedule", "1"}}},
-    {"anderson2021", "Anderson2021", {{"parallelism", "132"}}},
-    {"li2018", "Li2018", {{"parallelism", "132"}}},
+    {"adams2019", false, "Adams2019", {{"parallelism", "2"}, {"beam_size", "4"}}},
+    {"li2018", false, "Li2018", {{"parallelism", "2"}}},
+    {"mullapudi2016", true, "Mullapudi2016", {{"parallelism", "132"}, {"experimental_gpu_schedule", "1"}}},
+    {"anderson2021", true, "Anderson2021", {{"parallelism", "132"}}},
+    {"li2018", true, "Li2018", {{"parallelism", "132"}}},
 };
 
 AutoschedulerParams autoscheduler_for(const std::string &scheduler, Isa isa) {
-    const std::vector<Autoscheduler> known = is_gpu(isa) ? std::vector<Autoscheduler>(std::begin(gpu_autoschedulers), std::end(gpu_autoschedulers))
-                                                         : std::vector<Autoscheduler>(std::begin(cpu_autoschedulers), std::end(cpu_autoschedulers));
-    for (const Autoscheduler &a : known) {
-        if (scheduler != a.scheduler) continue;
+    for (const Autoscheduler &a : autoschedulers) {
+        if (scheduler != a.scheduler || is_gpu(isa) != a.for_gpus) continue;
         static std::mutex mutex;
         static std::set<std::string> loaded;
         std::lock_guard<std::mutex> lock(mutex);

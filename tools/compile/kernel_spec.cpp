@@ -153,7 +153,6 @@ constexpr const char *tensor_cores_knob = "tensor_cores", *tensor_cores_token = 
 KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set, const std::vector<Condition> &when,
                                  const std::optional<ConvProblem> &problem) {
     KernelSpec spec = begin_spec(op, DType::f16, isa, "hand", when);
-    spec.generator_params.erase("dtype");  // they have no other
     spec.generator += "_mma";
     const TensorCoreTile full = derive(set, op, problem);
     spec.knobs.emplace_back(tensor_cores_token, 2);
