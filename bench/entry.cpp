@@ -72,16 +72,16 @@ void check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedA
     const double start = now();
     const Status status = e.executable.run(input.data(), output.data());
     e.run_seconds = now() - start;
-    e.check = "failed";
-    if (!status.ok()) {
-        e.message = status.message;
-        return;
-    }
-    const double rel_error = e.candidate->variant->rel_error(tensors.problem), max_macs = 1e9;
-    const CheckResult result = check_output(tensors, output.data(), max_macs, rel_error);
+    judge(e, status, tensors, output);
+}
+
+void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
+    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
+    e.prepared = result.prepared;
+    e.relative_error = result.relative_error;
+    e.check = result.check;
     e.message = result.message;
-    e.relative_error = result.rel_error;
-    if (result.passed) e.check = "passed";
+    e.run_seconds = result.run_seconds;
 }
 
 std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB ({:.0f} bytes)", bytes / 1e9, bytes); }
@@ -111,13 +111,24 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
     }
 }
 
-void check_peer(Entry &e, const Tensors &tensors, const PeerFiles &files, AlignedArray &output) {
-    const PeerCheck result = check_peer(*e.candidate->peer, tensors, files, output);
-    e.prepared = result.prepared;
-    e.relative_error = result.relative_error;
-    e.check = result.check;
+void judge(Entry &e, const Status &run, const Tensors &tensors, const AlignedArray &output) {
+    e.check = "failed";
+    e.message = run.message;
+    if (!run.ok()) return;
+    const double rel_error = e.candidate->variant->rel_error(tensors.problem), max_macs = 1e9;
+    const CheckResult result = check_output(tensors, output.data(), max_macs, rel_error);
     e.message = result.message;
-    e.run_seconds = result.run_seconds;
+    e.relative_error = result.rel_error;
+    if (result.passed) e.check = "passed";
+}
+
+void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output) {
+    e.executable.middle = &middle;
+    const Status status = bind(e, e.executable.first, e.executable.second, tensors);
+    if (status.ok())
+        check(e, tensors, input, output);
+    else
+        e.check = "skipped: " + status.message;
 }
 
 Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {
@@ -125,7 +136,7 @@ Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<G
     return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, AlignedArray &output, const std::function<void(Entry &)> &check_own,
                const std::function<void(const std::string &)> &tell) {
     std::optional<PeerFiles> files;
     std::string no_files;
@@ -139,19 +150,12 @@ void check_all(std::vector<Entry> &entries, const Tensors &tensors, const Aligne
     for (Entry &e : entries) {
         if (!e.check.empty()) continue;
         tell(e.candidate->name + ": check");
-        if (e.candidate->peer) {
-            if (files)
-                check_peer(e, tensors, *files, output);
-            else
-                e.check = "skipped: " + no_files;
-            continue;
-        }
-        e.executable.middle = &middle;
-        const Status status = bind(e, e.executable.first, e.executable.second, tensors);
-        if (status.ok())
-            check(e, tensors, input, output);
+        if (!e.candidate->peer)
+            check_own(e);
+        else if (files)
+            check_peer(e, tensors, *files, output);
         else
-            e.check = "skipped: " + status.message;
+            e.check = "skipped: " + no_files;
     }
 }
 

@@ -59,12 +59,15 @@ void skip_beyond_memory(std::vector<Entry> &entries, double needed, double avail
 // Packs the filters of a kernel or an unfused pair of Sepal's for a GPU and copies them there.
 Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle);
 
-// Makes a peer ready and checks what it computed.
-void check_peer(Entry &entry, const Tensors &tensors, const PeerFiles &files, AlignedArray &output);
+// What came of a run of a kernel of Sepal's for its check: whether it failed, and else whether its output is right.
+void judge(Entry &entry, const Status &run, const Tensors &tensors, const AlignedArray &output);
 
-// Makes every kernel and peer ready that can be, runs it once and checks what it computed. `middle` holds what an unfused pair needs.
-// `tell` is told what is under way.
-void check_all(std::vector<Entry> &entries, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output,
+// Makes a kernel or an unfused pair of Sepal's ready on the CPU, runs it once and judges it. `middle` holds what an unfused pair needs.
+void bind_and_check(Entry &entry, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output);
+
+// Does so with every entry whose check is not known: `check_own` with Sepal's; peers are made ready here, run once and checked. `tell` is told
+// what is under way.
+void check_all(std::vector<Entry> &entries, const Tensors &tensors, AlignedArray &output, const std::function<void(Entry &)> &check_own,
                const std::function<void(const std::string &what)> &tell);
 
 // Mean seconds of `batch` runs in a row. Nothing when a run reports an error, which fails the entry, or when a peer does, which skips

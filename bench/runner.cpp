@@ -133,7 +133,8 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
     if (unfused != entries.end()) middle = AlignedArray(problem.dtype, problem.mid_elements());
 
-    check_all(entries, *tensors, input, middle, output, [&](const std::string &what) { tell(what, 0); });
+    check_all(entries, *tensors, output, [&](Entry &e) { bind_and_check(e, *tensors, input, middle, output); },
+              [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
 
     std::vector<Entry *> alive;

@@ -7,6 +7,7 @@
 #include "bench/gpu/sass.h"
 #include "bench/peer.h"
 #include "catch.h"
+#include "peer_actor.h"
 #include "runtime/gpu/cuda_driver.h"
 #include "tools/bad_input.h"
 #include "tools/compile/cuda_toolkit.h"
@@ -353,20 +354,13 @@ namespace {
 
 // A pointwise convolution of f32 values without a bias, behind the protocol of bench/peers/serve.py, as long as it is started for a GPU.
 const char *const actor = R"py(
-import array, json, sys
+import sys
 name, threads, device = sys.argv[1:]
-def say(**answer):
-    print(json.dumps(answer), flush=True)
 say(ok=True, version=device)
 for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "prepare":
-        folder = request["folder"]
-        p = json.load(open(folder + "/problem.json"))
-        def tensor(what):
-            values = array.array("f")
-            values.frombytes(open(f"{folder}/{what}.f32", "rb").read())
-            return values
+        folder, p, tensor = load(request)
         x, w, c, k = tensor("input"), tensor("filter"), p["c"], p["k"]
         y = array.array("f", [sum(x[i * c + j] * w[o * c + j] for j in range(c)) for i in range(p["n"] * p["h"] * p["w"]) for o in range(k)])
         if name == "PyTorch-TF32":
@@ -387,7 +381,7 @@ TEST_CASE("libraries on a GPU are checked, and timed warm and cold", "[peaks]") 
     PeerTools tools;
     tools.python = "python3";
     tools.script = folder.path() + "/actor.py";
-    write_file(tools.script, {actor});
+    write_file(tools.script, {peer_actor_prelude, actor});
     for (const DType dtype : {DType::f16, DType::f32}) {
         ConvProblem p;
         p.name = "example";

@@ -4,6 +4,7 @@
 #include "bench/report.h"
 #include "bench/runner.h"
 #include "bench/threads.h"
+#include "peer_actor.h"
 #include "support.h"
 #include "tools/problem_file.h"
 
@@ -25,10 +26,8 @@ namespace {
 // A pointwise convolution in plain Python behind the protocol of bench/peers/serve.py. The name that it is started with says what it does
 // wrong; "oneDNN" does nothing wrong.
 const char *const actor = R"py(
-import array, json, os, sys, time
+import os, sys, time
 name, threads = sys.argv[1], int(sys.argv[2])
-def say(**answer):
-    print(json.dumps(answer), flush=True)
 if name == "PyTorch":
     say(cannot="not installed: No module named 'torch'")
     sys.exit(0)
@@ -39,12 +38,7 @@ timed = 0
 for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "prepare":
-        folder = request["folder"]
-        p = json.load(open(folder + "/problem.json"))
-        def tensor(what):
-            values = array.array("f")
-            values.frombytes(open(f"{folder}/{what}.f32", "rb").read())
-            return values
+        folder, p, tensor = load(request)
         x, w, b = tensor("input"), tensor("filter"), tensor("bias")
         c, k = p["c"], p["k"]
         y = array.array("f")
@@ -98,7 +92,7 @@ struct Stage {
     PeerTools tools;
     explicit Stage(const char *script = actor) {
         tools.python = "python3";
-        tools.script = folder.write("actor.py", script);
+        tools.script = folder.write("actor.py", std::string(peer_actor_prelude) + script);
         tools.start_seconds = 20;
     }
 };

@@ -32,12 +32,11 @@ CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_m
 
 namespace {
 
-constexpr uint8_t unwritten = 0xff;  // every byte of an output before a kernel runs, of which floats of both types are NaNs
 constexpr int64_t guard_bytes = GpuArray::part_alignment;
 
 // How many bytes from `begin` to `end` a kernel has written.
 int64_t written(const uint8_t *begin, const uint8_t *end) {
-    return std::count_if(begin, end, [](uint8_t byte) { return byte != unwritten; });
+    return std::count_if(begin, end, [](uint8_t byte) { return byte != unwritten_byte; });
 }
 
 // Runs the variant and downloads its output with `guard` bytes on either side of it.
@@ -52,7 +51,7 @@ Status run_on_gpu(const Variant &variant, const std::shared_ptr<GpuDevice> &gpu,
     if (status.ok()) status = input.upload(values.data(), values.bytes());
     if (!status.ok()) return status;
     GpuArray around = GpuArray::allocate(gpu, output_bytes + 2 * guard, status);
-    if (status.ok()) status = around.fill(unwritten);
+    if (status.ok()) status = around.fill(unwritten_byte);
     if (!status.ok()) return status;
     GpuArray output = GpuArray::part(around, guard, output_bytes, status);
     if (status.ok()) status = plan->run(input, output);

@@ -271,19 +271,28 @@ Machine get_machine(const Options &o, Progress &progress) {
     return machine;
 }
 
-void write_outputs(const Options &o, const HtmlTools &tools, const Target &target, const std::vector<Result> &results, const ProblemSet &set,
-                   const std::string &temporary_folder) {
-    RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
-    const std::string json = report_json(target.json(), results, run).dump(2) + "\n";
+// The report as the files that were asked for, which are then told.
+void write_outputs(const Options &o, const HtmlTools &tools, const nlohmann::ordered_json &report, const std::string &csv, const std::string &temporary_folder) {
+    const std::string json = report.dump(2) + "\n";
     if (!o.json.empty()) write_file(o.json, {json});
-    if (!o.csv.empty()) write_file(o.csv, {report_csv(results)});
-    if (o.html.empty()) return;
-    std::vector<std::string> tuning;
-    if (!o.tuning.empty()) tuning.push_back(o.tuning);
-    if (!o.json.empty()) return write_html(tools, o.json, o.html, tuning);
-    const std::string temporary = temporary_folder + "/report.json";
-    write_file(temporary, {json});
-    write_html(tools, temporary, o.html, tuning);
+    if (!o.csv.empty()) write_file(o.csv, {csv});
+    if (!o.html.empty()) {
+        std::vector<std::string> tuning;
+        if (!o.tuning.empty()) tuning.push_back(o.tuning);
+        const std::string file = o.json.empty() ? temporary_folder + "/report.json" : o.json;
+        if (o.json.empty()) write_file(file, {json});
+        write_html(tools, file, o.html, tuning);
+    }
+    for (const std::string &file : {o.json, o.csv, o.html})
+        if (!file.empty()) fmt::print("written: {}\n", file);
+}
+
+void print_title(const Options &o, const ProblemSet &set) {
+    fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
+}
+
+BadInput no_candidates(const Options &o) {
+    return BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
 }
 
 // Told before the run: how long each problem will take at the machine's measured peaks, the longest first.
@@ -337,7 +346,7 @@ GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &pro
 
 // Each variant checked in the emulator, and instead of times what can be calculated of its kernels.
 int bench_in_emulator(const Options &o, const Device &device, const ProblemSet &set, Selection &selection, const HtmlTools &tools, const std::string &temporary_folder) {
-    fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
+    print_title(o, set);
     fmt::print("\nKernels run in the emulator: what follows is calculated, not measured on a GPU.\n{}\n", static_report_legend);
     Progress progress(0);
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -378,19 +387,12 @@ int bench_in_emulator(const Options &o, const Device &device, const ProblemSet &
         }
     }
     progress.clear();
-    if (!any) throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
+    if (!any) throw no_candidates(o);
     fmt::print("Calculated, for {}; bounds on {}:\n{}", "the newest architecture of each", gpu_model("h200").title, summary_text(kernels));
     const nlohmann::ordered_json json = {{"device", device.option}, {"calculated", true}, {"note", "calculated, not measured on a GPU"},
                                          {"title", set.title}, {"description", set.description}, {"command", command_line(o, o.name, o.variants, "")},
                                          {"date", utc_date()}, {"legend", static_report_legend}, {"static_reports", all}};
-    if (!o.json.empty()) write_file(o.json, {json.dump(2) + "\n"});
-    if (!o.html.empty()) {
-        const std::string file = o.json.empty() ? temporary_folder + "/report.json" : o.json;
-        if (o.json.empty()) write_file(file, {json.dump(2) + "\n"});
-        write_html(tools, file, o.html, {});
-    }
-    for (const std::string &file : {o.json, o.html})
-        if (!file.empty()) fmt::print("written: {}\n", file);
+    write_outputs(o, tools, json, "", temporary_folder);
     return failed ? exit_check_failed : exit_ok;
 }
 
@@ -434,9 +436,9 @@ int bench(const Options &o) {
     std::vector<int> counts;
     for (size_t i = 0; i < set.problems.size(); i++) counts.push_back(int(selection.candidates(set.problems[i], "", false, {}).size()));
     if (std::all_of(counts.begin(), counts.end(), [](int n) { return n == 0; }))
-        throw BadInput(fmt::format("--variants \"{}\" matches no variant that takes one of the problems; `sepal list` names them", o.variants));
+        throw no_candidates(o);
 
-    fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
+    print_title(o, set);
     fmt::print("\n{}\nFLOPs: {}\nBytes: {}\n{}{}", target.table(o.threads), flop_convention, byte_convention, device.gpu ? gpu_column_legend : column_legend,
                o.peers.empty() ? "" : peer_legend);
     const double total = print_estimate(set, counts, target, options);
@@ -470,9 +472,8 @@ int bench(const Options &o) {
         results.insert(results.end(), block.begin(), block.end());
     }
     fmt::print("{}", network_text(network_totals(results)));
-    write_outputs(o, tools, target, results, set, temporary_files ? temporary_files->path() : "");
-    for (const std::string &file : {o.json, o.csv, o.html})
-        if (!file.empty()) fmt::print("written: {}\n", file);
+    const RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
+    write_outputs(o, tools, report_json(target.json(), results, run), report_csv(results), temporary_files ? temporary_files->path() : "");
     return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed" && !r.candidate.peer; }) ? exit_check_failed : exit_ok;
 }
 

@@ -7,7 +7,6 @@
 #include "bench/results.h"
 #include "bench/timer.h"
 #include "runtime/reference.h"
-#include "tools/bad_input.h"
 
 #include <nlohmann/json.hpp>
 
@@ -22,7 +21,6 @@ constexpr double most_launches = 1000;   // in one
 constexpr double slow_seconds = 0.5;     // of one run: beyond it no run is made that is not needed
 constexpr int empty_samples = 9;
 constexpr uint32_t data_seed = 1;
-constexpr uint8_t unwritten = 0xff;      // every byte of an output before a kernel is checked, of which floats of both types are NaNs
 
 // The tensors of a problem on the device, as far as every candidate takes the same.
 struct Arrays {
@@ -46,20 +44,13 @@ Status queue_and_wait(const Entry &e, const GpuDevice &device, Arrays &arrays) {
 // Runs twice, for the first run also loads the kernel, and checks what the second computed.
 void check(Entry &e, const Tensors &tensors, const GpuDevice &device, Arrays &arrays, AlignedArray &output) {
     Status status = queue_and_wait(e, device, arrays);
-    if (status.ok()) status = arrays.output.fill(unwritten);
+    if (status.ok()) status = arrays.output.fill(unwritten_byte);
     if (status.ok()) status = device.synchronize();
     const double start = now();
     if (status.ok()) status = queue_and_wait(e, device, arrays);
     e.run_seconds = now() - start;
     if (status.ok()) status = arrays.output.download(output.data(), output.bytes());
-    e.check = "failed";
-    e.message = status.message;
-    if (!status.ok()) return;
-    const double rel_error = e.candidate->variant->rel_error(tensors.problem), max_macs = 1e9;
-    const CheckResult result = check_output(tensors, output.data(), max_macs, rel_error);
-    e.message = result.message;
-    e.relative_error = result.rel_error;
-    if (result.passed) e.check = "passed";
+    judge(e, status, tensors, output);
 }
 
 void measure_peer(Entry &e) {
@@ -174,32 +165,14 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
         return finish();
     }
 
-    std::optional<PeerFiles> files;
-    std::string no_files;
-    if (std::any_of(entries.begin(), entries.end(), [](const Entry &e) { return e.candidate->peer && e.check.empty(); })) {
-        try {
-            files.emplace(*tensors);
-        } catch (const BadInput &error) {
-            no_files = error.what();
-        }
-    }
-    for (Entry &e : entries) {
-        if (!e.check.empty()) continue;
-        tell(e.candidate->name + ": check", 0);
-        if (e.candidate->peer) {
-            if (files)
-                check_peer(e, *tensors, *files, output);
-            else
-                e.check = "skipped: " + no_files;
-            continue;
-        }
-        status = bind_to_gpu(e, *tensors, device, arrays.middle);
-        if (status.ok())
+    const auto check_own = [&](Entry &e) {
+        const Status bound = bind_to_gpu(e, *tensors, device, arrays.middle);
+        if (bound.ok())
             check(e, *tensors, *device, arrays, output);
         else
-            e.check = "skipped: " + status.message;
-    }
-    files.reset();
+            e.check = "skipped: " + bound.message;
+    };
+    check_all(entries, *tensors, output, check_own, [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
 
     std::vector<Entry *> alive;
