@@ -103,6 +103,10 @@ Strip strip_for(const ConvProblem &problem, int q_tile, const Scratch &scratch, 
     return best;
 }
 
+// So few tasks that one which is left for a single thread at the end counts.
+constexpr int64_t few_tasks = 16;
+bool unevenly_shared(int64_t tasks) { return tasks < few_tasks && idle_tasks(tasks) > 0; }
+
 // The k_strip that makes at least parallel_tasks tasks of `tasks`; 0, all panels, where they are enough already.
 int64_t k_strip_for(const ConvProblem &problem, const Schedule &s, int64_t tasks) {
     const int64_t panels = ceil_div(problem.k / problem.groups, s.lanes * s.k_vectors);
@@ -343,7 +347,11 @@ void derive_conv2d(Schedule &s, Isa isa, const std::optional<ConvProblem> &probl
     const Strip strip = strip_for(*problem, s.q_tile, {4 * c, most_bytes, !one_tap, 1}, !fetched);
     set(s.q_strip, strip.q);
     set(s.p_strip, strip.p);
-    set(s.k_strip, k_strip_for(*problem, s, problem->n * ceil_div(p, s.p_strip)));
+    // Strips that two threads cannot share evenly (7 for 14 rows: 1.75 times the speed of one) are cut into halves of their panels, for each of
+    // which the input is padded again: a hundredth of the work where it has many products.
+    const int64_t tasks = problem->n * ceil_div(p, s.p_strip), panels = ceil_div(problem->k / problem->groups, s.lanes * s.k_vectors);
+    if (unevenly_shared(tasks) && panels % parallel_tasks == 0) set(s.k_strip, panels / parallel_tasks);
+    set(s.k_strip, k_strip_for(*problem, s, tasks));
 }
 
 // Of all images.
@@ -420,9 +428,8 @@ void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &pr
     }
     set(s.q_strip, pointwise_q_strip(*problem, isa, s));
     // Where strips are few and odd in number, tasks are of panels, if these are whole.
-    constexpr int64_t few_strips = 16;
     const int64_t strips = ceil_div(problem->pixels(), s.q_strip);
-    const bool by_panels = strips < few_strips && idle_tasks(strips) > 0 && problem->k % (s.lanes * s.k_vectors) == 0;
+    const bool by_panels = unevenly_shared(strips) && problem->k % (s.lanes * s.k_vectors) == 0;
     set(s.p_strip, by_panels ? strips : even_strip(strips, std::max<int64_t>(1, 16 * s.q_tile / s.q_strip)));
     set(s.staging, problem->k >= 128 && l1_lines_for_pixels(problem->c) < s.q_tile ? 2 : 1);
     const bool from_memory = input_from_memory(*problem);
