@@ -17,10 +17,10 @@ public:
     void generate() {
         ConvStages &st = stages;
         const int kg = over(k, groups), cg = over(c, groups);
-        dense(input, {cg, groups, w, h, at_run_time}, c_vector);
+        image(input, {cg, groups, w, h, at_run_time}, c_vector);
         dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups}, k_tile);
         dense(bias, {padded_to_panels(kg), groups}, k_tile);
-        dense(output, {kg, groups, q, p, at_run_time}, k_tile);
+        image(output, {kg, groups, q, p, at_run_time}, k_tile);
         st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
         st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, fixed_or(w, input.dim(2).extent()),

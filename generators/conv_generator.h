@@ -132,6 +132,20 @@ protected:
         }
         if (vector > 1) buffer.set_host_alignment(16);
     }
+    // Declares an image's buffer: as dense(), but the strides of what an any-shape kernel for CPUs is told at run time are the caller's: pixels may
+    // lie apart, as in a slice of channels, and rows and images too.
+    template<typename BufferIO>
+    void image(BufferIO &buffer, std::initializer_list<int> extents, int vector = 1) const {
+        if (this->get_target().has_gpu_feature() || this->using_autoscheduler()) return dense(buffer, extents, vector);
+        int i = 0, stride = 1;
+        for (int extent : extents) {
+            auto dim = buffer.dim(i++);
+            dim.set_min(0);
+            if (stride != at_run_time) dim.set_stride(stride);
+            if (extent != at_run_time) dim.set_extent(extent);
+            stride = times(stride, extent);
+        }
+    }
     int padded_to_panels(int k_value) const {
         return k_value == at_run_time ? at_run_time : panel ? (k_value + panel - 1) / panel * panel : k_value;
     }

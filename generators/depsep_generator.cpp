@@ -23,12 +23,12 @@ public:
     void generate() {
         ConvStages &st = stages;
         const int mids = times(c, multiplier);
-        dense(input, {c, w, h, at_run_time}, c_vector);
+        image(input, {c, w, h, at_run_time}, c_vector);
         dense(filter, {mids, s, r}, c_vector);
         dense(mid_bias, {mids}, c_vector);
         dense(pointwise_filter, {panel_extent(k), mids, panels(k)}, k_tile);
         dense(bias, {padded_to_panels(k)}, k_tile);
-        dense(output, {k, q, p, at_run_time}, k_tile);
+        image(output, {k, q, p, at_run_time}, k_tile);
         st.channels = fixed_or(mids, filter.dim(0).extent());
         const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector, c_block); };
         const Halide::Func in = channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector, c_block);

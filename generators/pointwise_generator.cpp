@@ -19,10 +19,10 @@ public:
 
     void generate() {
         ConvStages &st = stages;
-        dense(input, {c, at_run_time}, c_vector);
+        image(input, {c, at_run_time}, c_vector);
         dense(filter, {panel_extent(k), c, panels(k)}, k_tile);
         dense(bias, {padded_to_panels(k)}, k_tile);
-        dense(output, {k, at_run_time}, k_tile);
+        image(output, {k, at_run_time}, k_tile);
         st.channels = fixed_or(c, input.dim(0).extent());
         st.source = channels_within(input, 0, c, st.channels, c_vector, c_block);
         // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.

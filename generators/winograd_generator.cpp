@@ -19,10 +19,10 @@ public:
         WinogradStages &st = winograd_stages;
         const WinogradMatrices &matrices = winograd_matrices(winograd);
         const int m = winograd, points = matrices.n;
-        dense(input, {c, 1, w, h, at_run_time});
+        image(input, {c, 1, w, h, at_run_time});
         dense(filter, {panel_extent(k), c, points, points, panels(k)});
         dense(bias, {padded_to_panels(k), 1});
-        dense(output, {k, 1, q, p, at_run_time});
+        image(output, {k, 1, q, p, at_run_time});
         st.tile = m;
         st.points = points;
         st.input = Func(input).value().as<Halide::Internal::Call>()->param;

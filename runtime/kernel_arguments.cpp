@@ -6,7 +6,17 @@
 
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
+namespace {
+
+// The strides of an image's view, of which the dimensions are channels, groups where there are any, and then `outer`.
+void set_strides(ArgumentView &view, std::initializer_list<int64_t> outer) {
+    size_t i = view.dimensions.size() - outer.size();
+    for (int64_t stride : outer) view.dimensions[i++].stride = stride;
+}
+
+}  // namespace
+
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, const TensorStrides &strides) : constants(packed_tensors(p, variant.filter_layout)) {
     if (variant.is_on_tensor_cores()) {
         TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels, variant.block_two_rows});
         input = std::move(on_lanes.input), output = std::move(on_lanes.output);
@@ -28,6 +38,16 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
         input = dense({p.c, p.w, p.h, p.n});
         output = dense({p.out_channels(), p.q(), p.p(), p.n});
         break;
+    }
+    if (!is_dense(strides, p)) {
+        const auto [in, out] = resolved(strides, p);
+        if (p.op == Operator::pointwise) {
+            set_strides(input, {in.w});
+            set_strides(output, {out.w});
+        } else {
+            set_strides(input, {in.w, in.h, in.n});
+            set_strides(output, {out.w, out.h, out.n});
+        }
     }
     for (const PackedTensor &t : constants)
         constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));

@@ -3,6 +3,7 @@
 
 #include "kernel_call.h"
 #include "packed_weights.h"
+#include "strides.h"
 
 #include <array>
 #include <deque>
@@ -22,7 +23,8 @@ namespace sepal {
 // type, biases f32. Biases are zero where the problem has none; those of panelled filters are filled up to whole panels. Kernels on tensor
 // cores see all of them otherwise: gpu/tensor_core_views.h.
 struct KernelArguments {
-    KernelArguments(const ConvProblem &problem, const Variant &variant);
+    // Strides other than dense ones are for variants that takes_strides(), of one call of calls_for().
+    KernelArguments(const ConvProblem &problem, const Variant &variant, const TensorStrides &strides = {});
 
     static constexpr size_t max_arguments = 24;
 
