@@ -85,6 +85,15 @@ std::string Variant::refuses(const ConvProblem &problem) const {
 
 double Variant::rel_error(const ConvProblem &problem) const { return is_winograd() ? winograd_rel_error(filter_layout.tile, problem.c) : 0; }
 
+bool Variant::takes_strides() const {
+    if (is_gpu(isa) || !(is_hand_scheduled() || is_reference())) return false;
+    for (int i = 0; i < when_count; i++) {
+        const Field f = when[i].field;
+        if (when[i].relation == Condition::Relation::equal && (f == Field::h || f == Field::w || f == Field::c || f == Field::k)) return false;
+    }
+    return true;
+}
+
 const Variant *Registry::find(std::string_view name) const {
     for (const Variant &v : *this)
         if (name == v.name) return &v;

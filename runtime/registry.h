@@ -72,6 +72,8 @@ struct Variant {
     double rel_error(const ConvProblem &problem) const;
     bool is_winograd() const { return filter_layout.kind == FilterLayout::Kind::winograd; }
     bool is_on_tensor_cores() const { return filter_layout.kind == FilterLayout::Kind::lanes; }
+    // Whether its input and output may have strides: kernels for CPUs, for any shape.
+    bool takes_strides() const;
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }
