@@ -8,6 +8,18 @@
 #include <utility>
 
 namespace sepal {
+namespace {
+
+// Empty where the skip tensor is one that a kernel may read while it writes the output.
+std::string why_not_skip(const void *skip, const void *output, const ConvProblem &problem, const ArgumentView &view) {
+    if (!problem.residual) return skip ? "a skip tensor is given, but the problem has no residual; leave it out" : "";
+    if (!skip) return "the pointer to the skip tensor is null, but the problem has a residual";
+    const uintptr_t first = reinterpret_cast<uintptr_t>(skip), to = reinterpret_cast<uintptr_t>(output);
+    const uintptr_t bytes = uintptr_t(view.elements() * size_in_bytes(problem.dtype));
+    return first < to + bytes && to < first + bytes ? "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice" : "";
+}
+
+}  // namespace
 
 void set_num_threads(int threads) { halide_set_num_threads(threads); }
 
@@ -56,7 +68,7 @@ std::unique_ptr<Plan> Plan::create(const ConvProblem &problem, const Variant &va
     }
 }
 
-Status Plan::run(const void *input, void *output) const {
+Status Plan::run(const void *input, void *output, const void *skip) const {
     if (!input || !output) return {Status::Code::invalid_argument, fmt::format("the pointer to the {} is null", input ? "output" : "input")};
     if (const Variant &v = *contents_->variant; v.output_alignment > 0 && reinterpret_cast<uintptr_t>(output) % uintptr_t(v.output_alignment) != 0) {
         const uintptr_t address = reinterpret_cast<uintptr_t>(output);
@@ -64,10 +76,14 @@ Status Plan::run(const void *input, void *output) const {
                                                             address & -address, v.name, v.output_alignment)};
     }
     const KernelArguments &arguments = contents_->arguments;
-    Descriptor in, out;
+    if (std::string why = why_not_skip(skip, output, contents_->problem, arguments.skip); !why.empty())
+        return {Status::Code::invalid_argument, std::move(why)};
+    Descriptor in, out, added;
     in.describe(input, arguments.input);
     out.describe(output, arguments.output);
-    return call_generated(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), "kernel", contents_->variant->name);
+    if (skip) added.describe(skip, arguments.skip);
+    return call_generated(contents_->variant->kernel, arguments.vector(in, contents_->constants, skip ? &added : nullptr, out).data(), "kernel",
+                          contents_->variant->name);
 }
 
 }  // namespace sepal

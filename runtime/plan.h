@@ -21,8 +21,9 @@ public:
 
     // input [n, h, w, c], output [n, p, q, out_channels()], elements of problem().dtype (f16: as in half.h), dense, aligned to an element, the
     // output to variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be called from several
-    // threads at once on different outputs.
-    Status run(const void *input, void *output) const;
+    // threads at once on different outputs. Of a problem with a residual, and of no other, `skip` is what is added: a tensor like the output. It
+    // may not be the output itself: tiles at the end of an image overlap their neighbours, and would add it twice.
+    Status run(const void *input, void *output, const void *skip = nullptr) const;
 
     const ConvProblem &problem() const;
     const Variant &variant() const;

@@ -149,10 +149,10 @@ void write_table(const fs::path &output, const std::vector<std::string> &spec_pa
         for (const Condition &c : spec.when)
             when += fmt::format("{{Field::{}, Condition::Relation::{}, {}}}, ", name(c.field),
                                 relations[int(c.relation)], c.value);
-        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}, {}, {}}},\n",
+        rows += fmt::format("    {{\"{}\", Operator::{}, DType::{}, Layout::{}, Isa::{}, \"{}\", \"{}\", {},\n     {{{{{}}}}}, {{{{{}}}}}, {}, {{FilterLayout::Kind({}), {}, {}}}, {}, {}, {}, {}, {}, {}, {}, {}}},\n",
                             spec.name, name(spec.op), name(spec.dtype), name(spec.layout), name(spec.isa), spec.scheduler, spec.suite,
                             spec.tuned_threads, knobs, when, spec.when.size(), int(filter.kind), filter.panel, filter.tile, spec.block_pixels,
-                            spec.block_two_rows, packer ? packer->name + "_argv" : "nullptr", spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
+                            spec.block_two_rows, spec.residual, packer ? packer->name + "_argv" : "nullptr", spec.output_alignment, error.empty() ? spec.name + "_argv" : "nullptr",
                             quoted(error), error.empty() ? built.at("object_bytes").get<int64_t>() : 0);
     }
     write(output, declarations + "\nnamespace sepal {\nnamespace {\nconstexpr Variant variants[] = {\n" + rows + "};\n}\n}\n");
