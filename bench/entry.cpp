@@ -124,7 +124,8 @@ void judge(Entry &e, const Status &run, const Tensors &tensors, const AlignedArr
     if (result.passed) e.check = "passed";
 }
 
-void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle, AlignedArray &output) {
+void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle,
+                    AlignedArray &output) {
     e.executable.middle = &middle;
     if (e.candidate->problem.residual) e.executable.skip = &skip;
     const Status status = bind(e, e.executable.first, e.executable.second, tensors);

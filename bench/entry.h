@@ -65,7 +65,8 @@ void judge(Entry &entry, const Status &run, const Tensors &tensors, const Aligne
 
 // Makes a kernel or an unfused pair of Sepal's ready on the CPU, runs it once and judges it. `middle` holds what an unfused pair needs, `skip` is
 // empty unless the problem has a residual.
-void bind_and_check(Entry &entry, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle, AlignedArray &output);
+void bind_and_check(Entry &entry, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle,
+                    AlignedArray &output);
 
 // Does so with every entry whose check is not known: `check_own` with Sepal's; peers are made ready here, run once and checked. `tell` is told
 // what is under way.

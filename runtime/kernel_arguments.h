@@ -32,9 +32,8 @@ struct KernelArguments {
     std::vector<ArgumentView> constant_views;  // of them
     std::vector<int32_t> scalars;
 
-    // The argument vector for tensors that are described so. Kernels do not write to the descriptors of constants (no bounds query is made:
-    // every tensor is somewhere), so threads may share them.
-    // `skip` is null where the problem has no residual.
+    // The argument vector for tensors that are described so, `skip` null where the problem has no residual. Kernels do not write to the
+    // descriptors of constants (no bounds query is made: every tensor is somewhere), so threads may share them.
     std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor *skip, Descriptor &out) const;
 };
 

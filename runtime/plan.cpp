@@ -16,7 +16,8 @@ std::string why_not_skip(const void *skip, const void *output, const ConvProblem
     if (!skip) return "the pointer to the skip tensor is null, but the problem has a residual";
     const uintptr_t first = reinterpret_cast<uintptr_t>(skip), to = reinterpret_cast<uintptr_t>(output);
     const uintptr_t bytes = uintptr_t(view.elements() * size_in_bytes(problem.dtype));
-    return first < to + bytes && to < first + bytes ? "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice" : "";
+    if (first >= to + bytes || to >= first + bytes) return "";
+    return "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters, the skip tensor and the output. Each
-// variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
+// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters, the skip tensor and the
+// output. Each variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
 #include "runtime/half.h"

@@ -24,7 +24,9 @@ CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_m
     if (!as_they_are) input = AlignedArray(dtype, tensors.input), skip = AlignedArray(dtype, tensors.skip);
     if (!in_place) output = AlignedArray(dtype, tensors.output);
     void *const to = in_place ? tensors.output.data() : output.data();
-    const auto given = [&](const std::vector<float> &values, const AlignedArray &of_dtype) { return as_they_are ? static_cast<const void *>(values.data()) : of_dtype.data(); };
+    const auto given = [&](const std::vector<float> &values, const AlignedArray &of_dtype) {
+        return as_they_are ? static_cast<const void *>(values.data()) : of_dtype.data();
+    };
     if (plan) status = plan->run(given(tensors.input, input), to, tensors.problem.residual ? given(tensors.skip, skip) : nullptr);
     load_elements(output.data(), dtype, output.size(), tensors.output.data());
     if (!status.ok()) return {false, 0, 0, status.message};
