@@ -1,7 +1,8 @@
 // ConvGenerator: what the four generators share: the GeneratorParams that describe a specialisation and a schedule, the
 // constraints that follow from them, the estimates for the autoschedulers, and the hand-over to a schedule.
 //
-// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order.
+// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order. An input that configure() adds
+// comes after all others.
 #pragma once
 
 #include "conv_stages.h"
@@ -34,6 +35,8 @@ public:
         dilation_w{"dilation_w", at_run_time}, pad_top{"pad_top", at_run_time}, pad_left{"pad_left", at_run_time},
         groups{"groups", at_run_time}, multiplier{"multiplier", at_run_time}, activation{"activation", at_run_time},
         mid_activation{"mid_activation", at_run_time};
+    // Whether a residual is added to the output: 0, or 1 with an input "skip" (ConvProblem::residual).
+    Halide::GeneratorParam<int> residual{"residual", 0};
     // Of the input, the filters, the output and depsep's middle: float32 or float16. Sums and biases are float32.
     Halide::GeneratorParam<Halide::Type> dtype{"dtype", Halide::Float(32)};
     // The layout of the packed filter: output channels in a panel; 0: all in one.
@@ -107,6 +110,22 @@ protected:
         (buffers.set_type(dtype), ...);
     }
     Halide::Expr stored(const Halide::Expr &value) const { return Halide::cast(dtype, value); }
+
+    // The residual: like the output in type, dimensions and where its elements lie. Null where there is none.
+    Halide::GeneratorInput<Halide::Buffer<>> *skip = nullptr;
+    // For configure().
+    void add_residual(int dimensions) {
+        if (residual) skip = this->template add_input<Halide::Buffer<>>("skip", dtype, dimensions);
+    }
+    // For generate(): of an output that is declared image() with the same arguments.
+    void residual_image(std::initializer_list<int> extents) {
+        if (skip) image(*skip, extents);
+    }
+    // Undefined where there is none.
+    Halide::Expr residual_at(const std::vector<Halide::Expr> &element) const { return skip ? (*skip)(element) : Halide::Expr(); }
+    void estimate_residual(std::initializer_list<int> extents) {
+        if (skip) estimate_extents(*skip, extents);
+    }
 
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
         return fixed == at_run_time ? run_time : Halide::Expr(fixed);

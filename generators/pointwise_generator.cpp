@@ -6,7 +6,7 @@
 
 namespace sepal {
 
-// output = activation(bias + filter * input) for each pixel: a matrix product. The pixels of all images are one dimension.
+// output = activation(bias + filter * input [+ skip]) for each pixel: a matrix product. The pixels of all images are one dimension.
 class PointwiseGenerator : public ConvGenerator<PointwiseGenerator> {
 public:
     Input<Buffer<void, 2>> input{"input"};         // (c, pixels)
@@ -15,7 +15,10 @@ public:
     Input<int32_t> activation_in{"activation_in"};
     Output<Buffer<void, 2>> output{"output"};      // (k, pixels)
 
-    void configure() { store_as_dtype(input, filter, output); }
+    void configure() {
+        store_as_dtype(input, filter, output);
+        add_residual(2);
+    }
 
     void generate() {
         ConvStages &st = stages;
@@ -23,12 +26,13 @@ public:
         dense(filter, {panel_extent(k), c, panels(k)}, k_tile);
         dense(bias, {padded_to_panels(k)}, k_tile);
         image(output, {k, at_run_time}, k_tile);
+        residual_image({k, at_run_time});
         st.channels = fixed_or(c, input.dim(0).extent());
         st.source = channels_within(input, 0, c, st.channels, c_vector, c_block);
         // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.
         if (for_gpu()) st.source = within(st.source, 1, input.dim(1).extent(), 1);
         accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1, c_block), bias, panel);
-        output(st.k, st.x) = stored(activate(st.acc(st.k, st.x), fixed_or(activation, activation_in)));
+        output(st.k, st.x) = stored(epilogue(st.acc(st.k, st.x), residual_at({st.k, st.x}), fixed_or(activation, activation_in)));
         st.output = output;
     }
 
@@ -52,6 +56,7 @@ public:
         estimate_extents(filter, {ks, cs, 1});
         estimate_extents(bias, {ks});
         estimate_extents(output, {ks, pixels});
+        estimate_residual({ks, pixels});
         activation_in.set_estimate(estimate_or(activation, 0));
     }
 };

@@ -49,6 +49,7 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
             set_strides(output, {out.w, out.h, out.n});
         }
     }
+    if (p.residual) skip = output;
     for (const PackedTensor &t : constants)
         constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));
     if (p.op != Operator::pointwise) {
@@ -60,12 +61,14 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor *skip,
+                                                                     Descriptor &out) const {
     std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
     for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
     for (const int32_t &s : scalars) argv[argc++] = const_cast<int32_t *>(&s);
+    if (skip) argv[argc++] = &skip->buffer;
     argv[argc++] = &out.buffer;
     return argv;
 }

@@ -8,10 +8,17 @@
 #include <utility>
 
 namespace sepal {
-
-void set_num_threads(int threads) { halide_set_num_threads(threads); }
-
 namespace {
+
+// Empty where the skip tensor is one that a kernel may read while it writes the output.
+std::string why_not_skip(const void *skip, const void *output, const ConvProblem &problem, const Strides &strides) {
+    if (!problem.residual) return skip ? "a skip tensor is given, but the problem has no residual; leave it out" : "";
+    if (!skip) return "the pointer to the skip tensor is null, but the problem has a residual";
+    const uintptr_t first = reinterpret_cast<uintptr_t>(skip), to = reinterpret_cast<uintptr_t>(output);
+    const uintptr_t bytes = uintptr_t(span(strides, problem.n, problem.p(), problem.q(), problem.out_channels()) * size_in_bytes(problem.dtype));
+    if (first >= to + bytes || to >= first + bytes) return "";
+    return "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice";
+}
 
 // Whether a plan's calls can be made, whatever its weights.
 Status check_call(const ConvProblem &problem, const Variant &variant, const TensorStrides &strides) {
@@ -24,6 +31,8 @@ Status check_call(const ConvProblem &problem, const Variant &variant, const Tens
 }
 
 }  // namespace
+
+void set_num_threads(int threads) { halide_set_num_threads(threads); }
 
 struct Plan::Contents {
     ConvProblem problem;
@@ -41,11 +50,12 @@ struct Plan::Contents {
             constants.emplace_back().describe(weights->at(arguments.constants[i]), arguments.constant_views[i]);
     }
 
-    Status call(const void *input, void *output) const {
-        Descriptor in, out;
+    Status call(const void *input, void *output, const void *skip) const {
+        Descriptor in, out, added;
         in.describe(input, arguments.input);
         out.describe(output, arguments.output);
-        return call_generated(variant->kernel, arguments.vector(in, constants, out).data(), "kernel", variant->name);
+        if (skip) added.describe(skip, arguments.skip);
+        return call_generated(variant->kernel, arguments.vector(in, constants, skip ? &added : nullptr, out).data(), "kernel", variant->name);
     }
 };
 
@@ -83,21 +93,24 @@ std::unique_ptr<Plan> Plan::create(const ConvProblem &problem, const Variant &va
     }
 }
 
-Status Plan::run(const void *input, void *output, const Execution &execution) const {
+Status Plan::run(const void *input, void *output, const void *skip, const Execution &execution) const {
     if (!input || !output) return {Status::Code::invalid_argument, fmt::format("the pointer to the {} is null", input ? "output" : "input")};
     if (const Variant &v = *contents_->variant; v.output_alignment > 0 && reinterpret_cast<uintptr_t>(output) % uintptr_t(v.output_alignment) != 0) {
         const uintptr_t address = reinterpret_cast<uintptr_t>(output);
         return {Status::Code::invalid_argument, fmt::format("the output is aligned to {} bytes; variant {}, whose stores bypass the caches, needs {}",
                                                             address & -address, v.name, v.output_alignment)};
     }
+    if (std::string why = why_not_skip(skip, output, contents_->problem, contents_->strides.output); !why.empty())
+        return {Status::Code::invalid_argument, std::move(why)};
     const UseExecution use(execution);
     const Calls &calls = contents_->calls;
     const auto [in, out] = contents_->strides;
     const int64_t element = size_in_bytes(contents_->problem.dtype);
     for (int64_t n = 0; n < calls.images; n++)
         for (int64_t y = 0; y < calls.rows; y++) {
-            Status status = contents_->call(static_cast<const char *>(input) + (n * in.n + y * in.h) * element,
-                                            static_cast<char *>(output) + (n * out.n + y * out.h) * element);
+            const int64_t from = (n * in.n + y * in.h) * element, to = (n * out.n + y * out.h) * element;
+            Status status = contents_->call(static_cast<const char *>(input) + from, static_cast<char *>(output) + to,
+                                            skip ? static_cast<const char *>(skip) + to : nullptr);
             if (!status.ok()) return status;
         }
     return {};

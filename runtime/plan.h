@@ -25,8 +25,10 @@ public:
 
     // input [n, h, w, c], output [n, p, q, out_channels()], elements of problem().dtype (f16: as in half.h), dense or of the plan's strides,
     // aligned to an element, the output to variant().output_alignment where that is not 0; not overlapping. Writes exactly the output. May be
-    // called from several threads at once on different outputs, each with a workspace of its own. `execution`: the threads and memory to use.
-    Status run(const void *input, void *output, const Execution &execution = {}) const;
+    // called from several threads at once on different outputs, each with a workspace of its own. Of a problem with a residual, and of no
+    // other, `skip` is what is added: a tensor like the output, with its strides. It may not be the output itself: tiles at the end of an image
+    // overlap their neighbours, and would add it twice. `execution`: the threads and memory to use.
+    Status run(const void *input, void *output, const void *skip = nullptr, const Execution &execution = {}) const;
 
     const ConvProblem &problem() const;
     const Variant &variant() const;

@@ -151,6 +151,7 @@ Wanted problem_of(const sepal_problem *given) {
     to.groups = p.groups, to.multiplier = p.multiplier;
     to.mid = {p.mid_bias != 0, checked(p.mid_activation, Activation::hardswish, "mid_activation")};
     to.out = {p.bias != 0, checked(p.activation, Activation::hardswish, "activation")};
+    to.residual = p.residual != 0;
     to.max_rel_error = p.max_rel_error;
     if (std::string why = to.validate(); !why.empty()) invalid("problem: " + why);
     out.strides = {strides_of(p.input_strides), strides_of(p.output_strides)};
@@ -266,6 +267,7 @@ sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {
     };
     check("input", run.input, in, run.input_bytes, size_t(element));
     check("output", run.output, out, run.output_bytes, std::max(size_t(element), plan->output_alignment));
+    if (run.skip) check("skip tensor", run.skip, out, run.skip_bytes, size_t(element));
     // Slices of the channels of one tensor lie between each other.
     if (plan->dense ? overlap(run.input, in, run.output, out) : run.input == run.output) invalid("input and output overlap");
     Execution e = plan->execution;
@@ -275,7 +277,7 @@ sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {
         e.workspace = run.workspace;
         e.scratch = plan->scratch;
     }
-    return status_of(plan->plan->run(run.input, run.output, e));
+    return status_of(plan->plan->run(run.input, run.output, run.skip, e));
 }
 
 }  // namespace
@@ -425,10 +427,11 @@ sepal_status sepal_plan_workspace_bytes(sepal_plan *plan, size_t *bytes) {
             const ConvProblem &p = plan->plan->problem();
             const AlignedBytes input = AlignedBytes::zeros(tensor_bytes(plan->strides.input, p, false));
             AlignedBytes output(tensor_bytes(plan->strides.output, p, true));
+            const AlignedBytes skip = AlignedBytes::zeros(p.residual ? tensor_bytes(plan->strides.output, p, true) : 0);
             Execution e = plan->execution;
             ScratchBytes scratch;
             e.measured = &scratch;
-            if (const Status status = plan->plan->run(input.data(), output.data(), e); !status.ok()) return status_of(status);
+            if (const Status status = plan->plan->run(input.data(), output.data(), p.residual ? skip.data() : nullptr, e); !status.ok()) return status_of(status);
             plan->scratch = scratch;
             plan->measured = true;
         }

@@ -39,6 +39,7 @@ std::string read(const sepal_kernel_row &row, Variant &v) {
         if (!take(field_from_name(c->field), condition.field)) return fmt::format("field \"{}\"", c->field);
         if (!take(relation_from_text(c->relation), condition.relation)) return fmt::format("relation \"{}\"", c->relation);
         condition.value = c->value;
+        v.residual |= condition.field == Field::residual;
     }
     v.filter_layout.panel = row.filter_panel;
     v.filter_layout.tile = row.filter_tile;

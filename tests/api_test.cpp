@@ -75,7 +75,11 @@ bool is_right(const Tensors &t, const std::vector<float> &output, const std::str
 
 std::vector<float> run(const Tensors &t, const sepal_plan *plan) {
     std::vector<float> output(size_t(t.problem.output_elements()), NAN);
-    REQUIRE(sepal_plan_run(plan, t.input.data(), output.data()) == SEPAL_OK);
+    sepal_run arguments;
+    sepal_run_init(&arguments);
+    arguments.input = t.input.data(), arguments.output = output.data();
+    if (t.problem.residual) arguments.skip = t.skip.data();
+    REQUIRE(sepal_plan_run_with(plan, &arguments) == SEPAL_OK);
     return output;
 }
 
@@ -156,7 +160,15 @@ TEST_CASE("tensors with strides: slices of channels, rows and images that lie ap
         const sepal_weights weights = to_c(t.weights());
         sepal_plan *plan = nullptr;
         REQUIRE(sepal_plan_create(&problem, &weights, &options, &plan) == SEPAL_OK);
-        REQUIRE(sepal_plan_run(plan, input.data(), output.data()) == SEPAL_OK);
+        sepal_run arguments;
+        sepal_run_init(&arguments);
+        arguments.input = input.data(), arguments.output = output.data();
+        std::vector<float> skip(p.residual ? output.size() : 0, NAN);
+        if (p.residual) {
+            place(problem.output_strides, p.n, p.p(), p.q(), p.out_channels(), [&](size_t to, size_t from) { skip[to] = t.skip[from]; });
+            arguments.skip = skip.data();
+        }
+        REQUIRE(sepal_plan_run_with(plan, &arguments) == SEPAL_OK);
         const std::string variant = sepal_plan_variant(plan);
         sepal_plan_destroy(plan);
         std::vector<float> dense(size_t(p.output_elements()));
@@ -471,6 +483,9 @@ TEST_CASE("wrong arguments: a status and a sentence each", "[api]") {
     arguments.output_bytes++;
     CHECK(sepal_plan_run_with(plan.get(), &arguments) == SEPAL_OK);
     CHECK(is_right(t, output));
+    arguments.skip = output.data();
+    CHECK(says(said(sepal_plan_run_with(plan.get(), &arguments), SEPAL_INVALID_ARGUMENT), "the problem has no residual"));
+    arguments.skip = nullptr;
     arguments.workspace = output.data();
     CHECK(says(said(sepal_plan_run_with(plan.get(), &arguments), SEPAL_INVALID_ARGUMENT), "sepal_plan_workspace_bytes()"));
     CHECK(says(said(sepal_plan_workspace_bytes(nullptr, nullptr), SEPAL_INVALID_ARGUMENT), "the pointer to the plan is null"));
@@ -488,6 +503,22 @@ TEST_CASE("wrong arguments: a status and a sentence each", "[api]") {
     sepal_candidate candidate{};
     candidate.size = sizeof candidate;
     CHECK(says(said(sepal_candidates_get(nullptr, 0, &candidate), SEPAL_INVALID_ARGUMENT), "candidates is null"));
+}
+
+TEST_CASE("a residual is added before the activation", "[api]") {
+    ConvProblem p = small_depsep();
+    p.residual = true;
+    const Tensors t = make_exact_tensors(p, 4);
+    const auto plan = make_plan(t);
+    CHECK(is_right(t, run(t, plan.get())));
+    std::vector<float> output(size_t(p.output_elements()));
+    CHECK(says(said(sepal_plan_run(plan.get(), t.input.data(), output.data()), SEPAL_INVALID_ARGUMENT), "the pointer to the skip tensor is null"));
+    sepal_run arguments;
+    sepal_run_init(&arguments);
+    arguments.input = t.input.data(), arguments.output = output.data(), arguments.skip = output.data();
+    CHECK(says(said(sepal_plan_run_with(plan.get(), &arguments), SEPAL_INVALID_ARGUMENT), "the skip tensor overlaps the output"));
+    arguments.skip = t.skip.data(), arguments.skip_bytes = output.size() * 4 - 1;
+    CHECK(says(said(sepal_plan_run_with(plan.get(), &arguments), SEPAL_INVALID_ARGUMENT), "the skip tensor has"));
 }
 
 TEST_CASE("the C++ API throws what the C API says", "[api]") {

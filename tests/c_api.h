@@ -18,6 +18,7 @@ inline sepal_problem to_c(const ConvProblem &p) {
     c.mid_bias = p.mid.bias, c.bias = p.out.bias;
     c.mid_activation = sepal_activation(p.mid.activation), c.activation = sepal_activation(p.out.activation);
     c.max_rel_error = p.max_rel_error;
+    c.residual = p.residual;
     return c;
 }
 

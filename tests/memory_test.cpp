@@ -1,5 +1,5 @@
-// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters and the output. Each
-// variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
+// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters, the skip tensor and the
+// output. Each variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
 #include "guarded_array.h"
@@ -36,10 +36,10 @@ void put(char (&to)[N], const std::string &text) {
 // In the child: one variant on one problem.
 std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side) {
     Tensors t = make_exact_tensors(p, check_seed);
-    GuardedArray input(t.input.size(), side, p.dtype), output(t.output.size(), side, p.dtype);
+    GuardedArray input(t.input.size(), side, p.dtype), skip(t.skip.size(), side, p.dtype), output(t.output.size(), side, p.dtype);
     GuardedArray filter(t.filter.size(), side), pointwise(t.pointwise_filter.size(), side);
     const std::pair<GuardedArray *, const std::vector<float> *> given[] = {
-        {&input, &t.input}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
+        {&input, &t.input}, {&skip, &t.skip}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
     for (const auto &[guarded, values] : given) {
         guarded->fill(*values);
         guarded->forbid_writes();
@@ -50,7 +50,7 @@ std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side)
     output.fill(t.output);  // NaN
     Status status;
     const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
-    if (plan) status = plan->run(input.bytes(), output.bytes());
+    if (plan) status = plan->run(input.bytes(), output.bytes(), p.residual ? skip.bytes() : nullptr);
     if (!status.ok()) return status.message;
     if (!output.pattern_intact()) return "memory beside the output was written";
     return check_output(t, output.bytes(), 1e6, variant.rel_error(p)).message;

@@ -96,6 +96,7 @@ std::vector<double> naive(const Tensors &t) {
                             return terms;
                         });
                     }
+                    if (p.residual) sum += double(t.skip[out.size()]);
                     out.push_back(activation(sum, p.out.activation));
                 }
     return out;

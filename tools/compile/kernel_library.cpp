@@ -92,6 +92,7 @@ std::string described(const ConvProblem &p) {
     tensor(p.mid.bias, "mid_bias", shape({p.mid_channels()}));
     tensor(depsep, "pointwise_filter", shape({p.k, p.mid_channels()}));
     tensor(p.out.bias, "bias", shape({p.out_channels()}));
+    if (p.residual) text += " *   a skip tensor like the output, for sepal_plan_run_with()\n";
     return text;
 }
 
@@ -144,7 +145,7 @@ static sepal_status create(const sepal_problem *problem, const sepal_weights *we
         const std::pair<const char *, int64_t> numbers[] = {
             {"n", p.n}, {"h", p.h}, {"w", p.w}, {"c", p.c}, {"k", p.k}, {"r", p.r}, {"s", p.s}, {"stride_h", p.stride_h}, {"stride_w", p.stride_w},
             {"dilation_h", p.dilation_h}, {"dilation_w", p.dilation_w}, {"pad_top", z.top}, {"pad_left", z.left}, {"pad_bottom", z.bottom},
-            {"pad_right", z.right}, {"groups", p.groups}, {"multiplier", p.multiplier}, {"mid_bias", p.mid.bias}, {"bias", p.out.bias}};
+            {"pad_right", z.right}, {"groups", p.groups}, {"multiplier", p.multiplier}, {"mid_bias", p.mid.bias}, {"bias", p.out.bias}, {"residual", p.residual}};
         for (const auto &[field, value] : numbers) set(field, value);
         set("padding", "SEPAL_EXPLICIT");
         set("mid_activation", c_name(p.mid.activation));

@@ -82,9 +82,10 @@ typedef struct sepal_strides {
  *   mid_bias         depsep [c * multiplier]
  *   pointwise_filter depsep [k, c * multiplier]
  *   bias             [k]
+ *   skip             [n, p, q, k], where there is a residual
  *   output           [n, p, q, k], where p = floor((h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h) + 1, and q the same of w
  * output = activation(bias + filter * input); depsep: mid = mid_activation(mid_bias + filter * input), output = activation(bias +
- * pointwise_filter * mid). A batch normalisation after a convolution is folded into filter and bias by the caller: with scale = gamma /
+ * pointwise_filter * mid); with a residual, activation(bias + ... + skip). A batch normalisation after a convolution is folded into filter and bias by the caller: with scale = gamma /
  * sqrt(variance + epsilon) of each output channel, filter' = filter * scale and bias' = (bias - mean) * scale + beta. */
 typedef struct sepal_problem {
     size_t size;
@@ -104,7 +105,8 @@ typedef struct sepal_problem {
     sepal_activation mid_activation, activation;
     /* The largest error that an algorithm may add to that of the direct one in f32, as a share of the largest output; 0 allows that only. */
     double max_rel_error;
-    sepal_strides input_strides, output_strides;
+    sepal_strides input_strides, output_strides; /* a skip tensor has the output's */
+    int residual;                                /* whether a skip tensor is added before the activation; not of depthwise */
 } sepal_problem;
 
 /* Size and defaults: f32, NHWC, n, r, s, strides, dilations, groups and multiplier 1, padding SEPAL_SAME, no biases, no activations,
@@ -198,7 +200,7 @@ SEPAL_API sepal_status sepal_plan_create(const sepal_problem *problem, const sep
 SEPAL_API const char *sepal_plan_variant(const sepal_plan *plan);
 
 /* Computes the output. Both are of the problem's shapes, dtype and strides, aligned to an element, the output to sepal_options.output_alignment;
- * they must not overlap. Writes exactly the output's elements. */
+ * they must not overlap. Writes exactly the output's elements. A problem with a residual needs sepal_plan_run_with(). */
 SEPAL_API sepal_status sepal_plan_run(const sepal_plan *plan, const void *input, void *output);
 
 /* The same with more to say. */
@@ -211,6 +213,8 @@ typedef struct sepal_run {
      * aligned to 128, used by one run at a time. */
     void *workspace;
     size_t workspace_bytes;
+    const void *skip; /* of a problem with a residual: a tensor like the output, in memory of its own */
+    size_t skip_bytes;
 } sepal_run;
 
 /* Size, and 0 and null. Null is ignored. */

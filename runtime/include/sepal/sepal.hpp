@@ -43,6 +43,9 @@ struct Problem : sepal_problem {
 struct Options : sepal_options {
     Options() { sepal_options_init(this); }
 };
+struct Run : sepal_run {
+    Run() { sepal_run_init(this); }
+};
 struct Weights : sepal_weights {
     Weights() : sepal_weights{} { size = sizeof(sepal_weights); }
 };
@@ -99,11 +102,12 @@ public:
     void run(const void *input, void *output) const { check(sepal_plan_run(plan_.get(), input, output)); }
     // Without allocating; `workspace` of workspace_bytes() bytes, aligned to 128, used by one run at a time.
     void run(const void *input, void *output, void *workspace, size_t bytes) const {
-        sepal_run run;
-        sepal_run_init(&run);
-        run.input = input, run.output = output, run.workspace = workspace, run.workspace_bytes = bytes;
-        check(sepal_plan_run_with(plan_.get(), &run));
+        Run arguments;
+        arguments.input = input, arguments.output = output, arguments.workspace = workspace, arguments.workspace_bytes = bytes;
+        run(arguments);
     }
+    // All that there is to say.
+    void run(const sepal_run &run) const { check(sepal_plan_run_with(plan_.get(), &run)); }
     size_t workspace_bytes() const {
         size_t bytes = 0;
         check(sepal_plan_workspace_bytes(plan_.get(), &bytes));
