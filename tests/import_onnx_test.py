@@ -210,6 +210,29 @@ class Import(unittest.TestCase):
         self.check(net, problem("pointwise", 6, 5, 16, 4))
 
     # ---- what is folded ----
+    def test_zeros_in_front(self):
+        def padded(amounts, value=None, axes=None, **attributes):
+            net = Net()
+            inputs = ["x", net.constant(np.array(amounts))] + ([net.scalar(value)] if value is not None else [""] * (axes is not None)) + ([net.constant(np.array(axes))] if axes else [])
+            net.opset = 18
+            net.conv(net.op("Pad", *inputs, **attributes.pop("mode", {})), 6, 8, 3, 3, strides=[2, 2], **attributes)
+            return net
+        stride = {"stride": [2, 2]}
+        told = ["Folded into padding, filters and biases: 1 x Pad\n"]
+        self.check(padded([0, 0, 0, 1, 0, 0, 2, 3]), conv(14, 8, 6, 3, **stride, pad=[0, 1, 2, 3]), says=told)
+        self.check(padded([0, 0, 0, 1, 0, 0, 2, 3], value=0, **ONES), conv(14, 8, 6, 3, **stride, pad=[1, 2, 3, 4]), says=told)
+        self.check(padded([1, 2, 3, 4], axes=[-1, 2], auto_pad="VALID"), conv(14, 8, 6, 3, **stride, pad=[2, 1, 4, 3]), says=told)
+        net = Net(opset=9)
+        net.conv(net.op("Pad", "x", pads=[0, 0, 0, 0, 0, 0, 1, 1]), 6, 8, 3, 3)
+        self.check(net, conv(14, 8, 6, 3, pad=[0, 0, 1, 1]), says=told)
+        kept = ["Folded into padding, filters and biases: nothing\n"]
+        for other in (padded([0, 0, 1, 1, 0, 0, 1, 1], value=2), padded([0, 0, 1, 1, 0, 0, 1, 1], mode={"mode": "reflect"})):
+            self.check(other, problem("conv2d", 16, 16, 8, 6, 3, 3, **stride, pad="valid"), says=kept)
+        self.check(padded([0, 0, 1, 1, 0, 0, 1, 1], auto_pad="SAME_UPPER"), problem("conv2d", 16, 16, 8, 6, 3, 3, **stride, pad="same"), says=kept)
+        self.check(padded([0, 0, -1, 0, 0, 0, 0, 0]), problem("conv2d", 13, 14, 8, 6, 3, 3, **stride, pad="valid"), says=kept)
+        net = padded([0, 0, 1, 1, 0, 0, 1, 1])
+        self.check(net, problem("conv2d", 16, 16, 8, 6, 3, 3, **stride, pad="valid"), outputs=(net.nodes[-1].output[0], net.nodes[-2].output[0]), says=kept)
+
     def test_batch_norm_and_constants_for_each_channel(self):
         cases = (("bias", lambda n, y: y, True), ("batch-norm", lambda n, y: n.norm(y, 6), True), ("Mul", lambda n, y: n.op("Mul", y, n.random_constant(6, 1, 1)), False),
                  ("Div", lambda n, y: n.op("Div", y, n.scalar(2)), False), ("Add", lambda n, y: n.op("Add", n.random_constant(1, 6, 1, 1), y), True),
@@ -222,7 +245,7 @@ class Import(unittest.TestCase):
                 self.check(net, pointwise(14, 8, 6, **({"bias": True} if bias else {}), activation="relu"))
         net = Net()
         net.op("Add", net.op("Mul", net.norm(net.conv("x", 6, 8, 1, 1), 6), net.scalar(2)), net.scalar(1))
-        self.check(net, pointwise(14, 8, 6, bias=True), says=["Folded into filters and biases: 1 x BatchNormalization, 1 x Mul, 1 x Add\n"])
+        self.check(net, pointwise(14, 8, 6, bias=True), says=["Folded into padding, filters and biases: 1 x BatchNormalization, 1 x Mul, 1 x Add\n"])
 
     def test_what_is_not_folded(self):
         cases = (("other reader", lambda n, y: (n.op("Relu", n.norm(y, 6)), y)), ("for each column", lambda n, y: n.op("Relu", n.op("Add", y, n.random_constant(14)))),
@@ -233,7 +256,7 @@ class Import(unittest.TestCase):
             with self.subTest(name):
                 net = Net(x=[1, 8, 14, 14], scale=[1, 6, 1, 1])
                 ends = behind(net, net.conv("x", 6, 8, 1, 1))
-                self.check(net, pointwise(14, 8, 6), outputs=ends if isinstance(ends, tuple) else (ends,), says=["Folded into filters and biases: nothing\n", "Fused behind them: nothing\n"])
+                self.check(net, pointwise(14, 8, 6), outputs=ends if isinstance(ends, tuple) else (ends,), says=["Folded into padding, filters and biases: nothing\n", "Fused behind them: nothing\n"])
 
     # ---- activations ----
     def test_activations(self):
@@ -407,7 +430,7 @@ my_net_2.1.14x14.8_8.conv3x3.s2x1.d2  conv2d  14x14, 8 -> 8, 3x3, stride 2x1, di
 my_net_2.2.6x12.8_4.depsep3x3.s1.m2   depsep  6x12, 8 -> 4, 3x3, pad 1,1,1,1, multiplier 2, behind bias           1        0.03  conv3
 my_net_2.4.6x12.4_4.conv1x1.s1.g2     conv2d  6x12, 4 -> 4, 1x1, pad valid, groups 2                              1        0.00  conv5
 
-Folded into filters and biases: nothing
+Folded into padding, filters and biases: nothing
 Fused behind them: 1 x relu
 Joined to depsep: 1 depthwise convolution with the pointwise one behind
 

@@ -207,10 +207,10 @@ def report(path, found, problems, output):
              f"{counted(len(taken), 'layer')}, {len(problems)} distinct", ""] + table(problems)
 
     every = [layer for one in taken for layer in (one, one.second) if layer]
-    folded = collections.Counter(node.op for layer in every for node in layer.folded)
+    folded = collections.Counter(node.op for layer in every for node in [layer.before] * (layer.before is not None) + layer.folded)
     activations = collections.Counter(layer.activation for layer in every if layer.activation != "none")
     residuals = sum(layer.residual is not None for layer in every)
-    lines += ["", "Folded into filters and biases: " + (", ".join(f"{n} x {op}" for op, n in folded.items()) or "nothing"),
+    lines += ["", "Folded into padding, filters and biases: " + (", ".join(f"{n} x {op}" for op, n in folded.items()) or "nothing"),
               "Fused behind them: " + (", ".join([f"{n} x {a}" for a, n in activations.items()] + [f"{residuals} x residual"] * (residuals > 0)) or "nothing")]
     if found.joined:
         lines.append(f"Joined to depsep: {counted(len(found.joined), 'depthwise convolution')} with the pointwise one behind")

@@ -37,7 +37,9 @@ class Layer:
         self.other = ""          # an activation right behind that the format does not have
         self.second = None       # the Layer of the pointwise half of a depsep
 
-        self.n, self.c, self.h, self.w = model.shape(node.inputs[0])
+        outer = zeros_before(model, node)
+        self.before = model.producers[node.inputs[0]] if outer else None  # the Node that adds zeros around the input
+        self.n, self.c, self.h, self.w = model.shape(self.before.inputs[0] if outer else node.inputs[0])
         self.k, _, self.r, self.s = model.shape(node.inputs[1])
         _, _, self.p, self.q = model.shape(self.output)
         self.dtype = DTYPES[model.element(node.inputs[0])]
@@ -45,7 +47,7 @@ class Layer:
         self.stride = list(node.attributes.get("strides", [1, 1]))
         # Between the taps of a single one there is nothing.
         self.dilation = [d if taps > 1 else 1 for d, taps in zip(node.attributes.get("dilations", [1, 1]), (self.r, self.s))]
-        self.pad, self.zeros = self.padding()
+        self.pad, self.zeros = self.padding(outer or [0] * 4)
         self.multiplier = 1
         if self.groups == self.c > 1:
             self.op, self.multiplier, self.groups = "depthwise", self.k // self.c, 1
@@ -54,13 +56,12 @@ class Layer:
         else:
             self.op = "conv2d"
 
-    def padding(self):
-        """As the problem says it, and as zeros at top, left, bottom and right."""
+    def padding(self, outer):
+        """As the problem says it, and as zeros at top, left, bottom and right; `outer` are those of a Pad in front."""
         mode = self.node.text("auto_pad") or "NOTSET"
-        if mode == "VALID":
-            return "valid", [0] * 4
-        if mode == "NOTSET":
-            zeros = list(self.node.attributes.get("pads", [0] * 4))
+        if mode in ("NOTSET", "VALID"):
+            own = self.node.attributes.get("pads", [0] * 4) if mode == "NOTSET" else [0] * 4
+            zeros = [a + b for a, b in zip(own, outer)]
             return zeros if any(zeros) else "valid", zeros
         before, after = [], []
         for size, taps, stride, dilation in zip((self.h, self.w), (self.r, self.s), self.stride, self.dilation):
@@ -235,6 +236,26 @@ class Layers:
         if not users:
             return "nothing reads its output"
         return "the convolution behind it is no pointwise one that is taken" if users[0].op == "Conv" else f"{users[0].op} stands between"
+
+
+def zeros_before(model, node):
+    """The zeros at top, left, bottom and right of a Pad that only this convolution reads; None where there is none, or one that does something else."""
+    pad = model.producers.get(node.inputs[0])
+    if not pad or pad.op != "Pad" or model.only_user(node.inputs[0]) is not node or (pad.text("mode") or "constant") != "constant" or "SAME" in node.text("auto_pad"):
+        return None
+    if model.opset < 11:
+        amounts, value = pad.attributes.get("pads", []), pad.attributes.get("value", 0)
+    else:
+        amounts, value = model.values(pad.input(1)), model.scalar(pad.input(2)) if pad.input(2) else 0
+    axes = model.values(pad.input(3)) if pad.input(3) else range(4)
+    shape = model.shape(pad.inputs[0])
+    if value != 0 or amounts is None or axes is None or shape is None or len(shape) != 4 or len(amounts) != 2 * len(axes):
+        return None
+    zeros = [0] * 8
+    for i, axis in enumerate(axes):
+        zeros[axis % 4], zeros[axis % 4 + 4] = int(amounts[i]), int(amounts[i + len(axes)])
+    images_and_channels, outer = zeros[0:2] + zeros[4:6], zeros[2:4] + zeros[6:8]
+    return outer if not any(images_and_channels) and min(outer) >= 0 else None
 
 
 def activation_after(model, tensor):

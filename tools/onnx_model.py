@@ -20,7 +20,7 @@ SIZE_OPERATORS = {"Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Eq
                   "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"}
 MOST_SIZES = 64
 # Operators whose inputs and attributes the import reads, beside all kinds of convolution.
-READ_OPERATORS = {"Add", "BatchNormalization", "Clip", "Constant", "Div", "Dropout", "HardSigmoid", "Identity", "Mul", "Relu", "Shape", "Sub", "Sum"}
+READ_OPERATORS = {"Add", "BatchNormalization", "Clip", "Constant", "Div", "Dropout", "HardSigmoid", "Identity", "Mul", "Pad", "Relu", "Shape", "Sub", "Sum"}
 
 
 def load(path, batch, sizes):
