@@ -246,12 +246,13 @@ def main(words):
         raise BadInput(f"{a.model}: has no convolution")
     if not found.taken:
         reasons = grouped((f"{operator}: {why}", 0) for operator, _, why, flops in found.left if flops != 0)
-        raise BadInput(f"{a.model}: none of its {counted(found.convolutions(), 'convolution')} can be taken: " + "; ".join(f"{len(n)} x {why}" for why, n in reasons.items()))
+        raise BadInput(f"{a.model}: none of its {counted(found.convolutions(), 'convolution')} can be taken: " +
+                       "; ".join(f"{len(n)} x {why}" for why, n in reasons.items()))
     problems = merged(found.taken, identifier(a.model), a.layout)
     file_name = visible(os.path.basename(a.model))[:200]
     count, flops = sum(layer.nodes() for layer in found.taken), sum(layer.flops() for layer in found.taken)
-    description = (f"Imported from {file_name}: {count} of its {found.convolutions()} convolutions, those of a depsep counted as two; {flops / 2e6:.1f} M multiply-adds "
-                   "in all. Batch-norm is folded into biases.")
+    description = (f"Imported from {file_name}: {count} of its {found.convolutions()} convolutions, those of a depsep counted as two; "
+                   f"{flops / 2e6:.1f} M multiply-adds in all. Batch-norm is folded into biases.")
     written = [a.output]
     if a.weights is not None:
         arrays = weight_files(model, problems, a.weights)

@@ -241,7 +241,9 @@ class Layers:
 def zeros_before(model, node):
     """The zeros at top, left, bottom and right of a Pad that only this convolution reads; None where there is none, or one that does something else."""
     pad = model.producers.get(node.inputs[0])
-    if not pad or pad.op != "Pad" or model.only_user(node.inputs[0]) is not node or (pad.text("mode") or "constant") != "constant" or "SAME" in node.text("auto_pad"):
+    if not pad or pad.op != "Pad" or pad.text("mode") not in ("", "constant"):
+        return None
+    if model.only_user(node.inputs[0]) is not node or "SAME" in node.text("auto_pad"):
         return None
     if model.opset < 11:
         amounts, value = pad.attributes.get("pads", []), pad.attributes.get("value", 0)
@@ -288,8 +290,10 @@ def gate_after(model, x, users):
         node = model.only_user(inputs[-1])
     if not steps or node is not product:
         return "none", x, ""
-    if len(steps) == 1 and steps[0].op == "HardSigmoid" and close(steps[0].attributes.get("alpha", 0.2), 1 / 6) and close(steps[0].attributes.get("beta", 0.5), 0.5):
-        return "hardswish", product.outputs[0], ""
+    if len(steps) == 1 and steps[0].op == "HardSigmoid":
+        alpha, beta = (steps[0].attributes.get(name, default) for name, default in (("alpha", 0.2), ("beta", 0.5)))
+        if close(alpha, 1 / 6) and close(beta, 0.5):
+            return "hardswish", product.outputs[0], ""
     if len(steps) in (2, 3) and close(by_scalar(model, steps[0], x, "Add"), 3) and steps[1].op == "Clip" and clip_limits(model, steps[1]) == (0, 6):
         after = model.only_user(product.outputs[0])
         if len(steps) == 3 and is_sixth(model, steps[2], inputs[2]):

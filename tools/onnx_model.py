@@ -16,15 +16,16 @@ MOST = 2**31 - 1  # of an extent, as in a problem
 NAMELESS = ("", "?")  # of a symbolic dimension
 STANDARD = ("", "ai.onnx")  # domains of ONNX's own operators
 # What models compute sizes with, on how many elements at most.
-SIZE_OPERATORS = {"Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Floor", "Gather", "Max", "Min", "Mul", "Range", "ReduceProd", "Reshape",
-                  "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"}
+SIZE_OPERATORS = {"Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Floor", "Gather", "Max", "Min", "Mul", "Range",
+                  "ReduceProd", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"}
 MOST_SIZES = 64
 # Operators whose inputs and attributes the import reads, beside all kinds of convolution.
 READ_OPERATORS = {"Add", "BatchNormalization", "Clip", "Constant", "Div", "Dropout", "HardSigmoid", "Identity", "Mul", "Pad", "Relu", "Shape", "Sub", "Sum"}
 
 
 def load(path, batch, sizes):
-    """The Model of a file. `batch` is the size of symbolic batch dimensions, None for 1 where there are such; `sizes` those of other symbolic ones, by name."""
+    """The Model of a file. `batch` is the size of symbolic batch dimensions, None for 1 where there are such; `sizes` those of other
+    symbolic ones, by name."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -139,7 +140,8 @@ def compute_sizes(model, opset):
                 result = np.array(sizes[attributes.get("start", 0):attributes.get("end")], np.int64)
         elif node.op_type in SIZE_OPERATORS and node.domain in STANDARD and all(name in values for name in node.input if name):
             names = [name for name in dict.fromkeys(node.input) if name]
-            one = helper.make_graph([node], "one", [helper.make_empty_tensor_value_info(n) for n in names], [helper.make_empty_tensor_value_info(node.output[0])])
+            one = helper.make_graph([node], "one", [helper.make_empty_tensor_value_info(name) for name in names],
+                                    [helper.make_empty_tensor_value_info(node.output[0])])
             try:
                 result = np.asarray(ReferenceEvaluator(one, opsets={"": opset}).run(None, {name: values[name] for name in names})[0])
             except Exception:  # then it stays as it is: of unknown value, as without this
