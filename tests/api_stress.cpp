@@ -154,14 +154,15 @@ void random_descriptors(double seconds, uint64_t seed) {
             int64_t rows = 0, columns = 0, channels = 0;
             if (sepal_problem_output(&p, &rows, &columns, &channels) != SEPAL_OK) continue;
             possible++;
-            if (p.n * p.h * p.w * p.c > 20000 || p.n * rows * columns * channels > 20000 || p.r * p.s * p.c * p.k * p.multiplier > 200000) continue;
+            const double weights_at_most = double(p.r) * double(p.s) * double(p.c) * double(channels) * double(p.multiplier);
+            if (p.n * p.h * p.w * p.c > 20000 || p.n * rows * columns * channels > 20000 || weights_at_most > 500000) continue;
             if (p.input_strides.c || p.output_strides.c) continue;  // memory of other sizes
             const sepal_weights weights = {sizeof weights, memory.data(), memory.data(), memory.data(), memory.data()};
             sepal_options options = default_options();
             options.threads = 1;
             sepal_plan *plan = nullptr;
             if (sepal_plan_create(&p, &weights, &options, &plan) != SEPAL_OK) continue;
-            const sepal_run run = arguments_of(memory.data(), output.data(), p.residual ? memory.data() : nullptr);
+            const sepal_run run = arguments_of(memory.data(), output.data(), p.residual && p.size >= sizeof p ? memory.data() : nullptr);
             if (sepal_plan_run_with(plan, &run) != SEPAL_OK) fail(fmt::format("a random problem: {}", sepal_last_error()));
             sepal_plan_destroy(plan);
             ran++;
@@ -182,6 +183,7 @@ int main(int argc, char **argv) {
     app.add_option("--seconds", seconds, "For the threads, twice, and for the descriptors")->capture_default_str();
     app.add_option("--seed", seed)->capture_default_str();
     CLI11_PARSE(app, argc, argv);
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
     random_problems(problems, seed);
     shared_plan(seconds, false);
     shared_plan(seconds, true);

@@ -49,7 +49,7 @@ add_library(sepal_package_objects OBJECT ${package_sources} ${package_dir}/kerne
 target_include_directories(sepal_package_objects PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/runtime/include)
 target_link_libraries(sepal_package_objects PRIVATE fmt::fmt-header-only Halide::Runtime)
 target_compile_definitions(sepal_package_objects PRIVATE SEPAL_VERSION="${PROJECT_VERSION}")
-target_compile_options(sepal_package_objects PRIVATE -fvisibility=hidden -fvisibility-inlines-hidden -ffile-prefix-map=${CMAKE_SOURCE_DIR}=. $<$<CONFIG:Release>:-O2>)
+target_compile_options(sepal_package_objects PRIVATE -fvisibility=hidden -fvisibility-inlines-hidden $<$<CONFIG:Release>:-O2>)
 add_custom_command(OUTPUT ${package_dir}/runtime.o
     COMMAND ${CMAKE_LINKER} -r -o ${package_dir}/runtime.plain.o $<TARGET_OBJECTS:sepal_package_objects>
     COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_dir}/runtime.plain.o ${package_dir}/runtime.o
