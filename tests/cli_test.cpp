@@ -23,7 +23,7 @@ struct Files {
 
     explicit Files(const ConvProblem &p) : tensors(make_exact_tensors(p, check_seed)) {
         problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + "]}");
-        write("x.npy", {p.n, p.h, p.w, p.c}, tensors.input, p.dtype);
+        write("x.npy", p.input_shape(), tensors.input, p.dtype);
         std::vector<int64_t> shape = {p.r, p.s, p.c, p.multiplier};
         if (p.op == Operator::conv2d) shape = {p.k, p.r, p.s, p.c / p.groups};
         if (p.op == Operator::pointwise) shape = {p.k, p.c};
@@ -47,7 +47,7 @@ struct Files {
     }
     std::vector<float> output() const {
         const ConvProblem &p = tensors.problem;
-        return read_npy(folder.path("y.npy"), {p.n, p.p(), p.q(), p.out_channels()}, "output", p.dtype);
+        return read_npy(folder.path("y.npy"), p.output_shape(), "output", p.dtype);
     }
 };
 
