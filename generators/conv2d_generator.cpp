@@ -17,16 +17,18 @@ public:
     void generate() {
         ConvStages &st = stages;
         const int kg = over(k, groups), cg = over(c, groups);
-        dense(input, {cg, groups, w, h, at_run_time}, c_vector);
+        images(input, {cg, groups, w, h, at_run_time}, 2, c_vector);
         dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups}, k_tile);
         dense(bias, {padded_to_panels(kg), groups}, k_tile);
-        dense(output, {kg, groups, q, p, at_run_time}, k_tile);
+        images(output, {kg, groups, q, p, at_run_time}, 2, k_tile);
         st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
-        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, fixed_or(w, input.dim(2).extent()),
-                        fixed_or(h, input.dim(3).extent()));
+        const Halide::Expr columns = fixed_or(w, input.dim(2).extent()), rows = fixed_or(h, input.dim(3).extent());
+        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, columns, rows);
         Geometry taps = geometry(geo);
-        if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
+        if (in_planes()) {
+            put_phases_apart(st, input, columns, rows, taps);
+        } else if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
             Func met("met");
             met(st.c, st.g, st.x, st.y, st.n) =
                 st.padded(st.c, st.g, st.x * taps.stride_w - taps.pad_left, st.y * taps.stride_h - taps.pad_top, st.n);
@@ -40,6 +42,8 @@ public:
     }
 
     void hand_over(const GpuSchedule &knobs) { schedule_conv2d_gpu(stages, knobs); }
+
+    void hand_over_planes(const NchwSchedule &knobs) { schedule_conv2d_nchw(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_conv2d_x86(stages, knobs, get_target());

@@ -56,8 +56,10 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
 }
 
 std::string why_none(const ConvProblem &problem, const Registry &registry, const Processor &processor) {
-    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return processor.runs(v.isa) && v.dtype == problem.dtype; });
-    return has_type ? "no variant takes it" : fmt::format("no {} kernel takes {}", processor.backend() == Backend::cpu ? "CPU" : name(processor.backend()), name(problem.dtype));
+    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return processor.runs(v.isa) && v.dtype == problem.dtype && v.layout == problem.layout; });
+    if (has_type) return "no variant takes it";
+    return fmt::format("no {} kernel takes {}{}", processor.backend() == Backend::cpu ? "CPU" : name(processor.backend()), name(problem.dtype),
+                       problem.layout == Layout::nhwc ? "" : fmt::format(" in {}", name(problem.layout)));
 }
 
 std::string why_not_runnable(const Variant &variant, const Processor &processor) {
