@@ -11,9 +11,10 @@
 namespace sepal {
 
 Status Executable::run(const void *input, void *output) const {
-    if (!second) return first->run(input, output);
+    const void *const added = skip ? skip->data() : nullptr;
+    if (!second) return first->run(input, output, added);
     const Status status = first->run(input, middle->data());
-    return status.ok() ? second->run(middle->data(), output) : status;
+    return status.ok() ? second->run(middle->data(), output, added) : status;
 }
 
 Status GpuExecutable::queue(const GpuArray &input, GpuArray &output) const {
@@ -28,6 +29,7 @@ std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
     if (c.peer && c.problem.dtype != DType::f32 && !is_gpu(processor.best)) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
     if (c.peer && c.problem.layout != Layout::nhwc) return fmt::format("peers are measured on nhwc, the problem is {}", name(c.problem.layout));
+    if (c.peer && c.problem.residual) return "peers are measured without a residual, the problem has one";
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
     for (const auto &[variant, problem] : parts) {
@@ -123,8 +125,10 @@ void judge(Entry &e, const Status &run, const Tensors &tensors, const AlignedArr
     if (result.passed) e.check = "passed";
 }
 
-void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output) {
+void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle,
+                    AlignedArray &output) {
     e.executable.middle = &middle;
+    if (e.candidate->problem.residual) e.executable.skip = &skip;
     const Status status = bind(e, e.executable.first, e.executable.second, tensors);
     if (status.ok())
         check(e, tensors, input, output);

@@ -19,7 +19,8 @@ namespace sepal {
 // A kernel of Sepal's, or the unfused pair, bound to its filters.
 struct Executable {
     std::unique_ptr<Plan> first, second;
-    AlignedArray *middle = nullptr;  // of the unfused pair: [n, p, q, mid_channels]
+    AlignedArray *middle = nullptr;      // of the unfused pair: [n, p, q, mid_channels]
+    const AlignedArray *skip = nullptr;  // of a problem with a residual
 
     Status run(const void *input, void *output) const;
 };
@@ -62,8 +63,10 @@ Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<G
 // What came of a run of a kernel of Sepal's for its check: whether it failed, and else whether its output is right.
 void judge(Entry &entry, const Status &run, const Tensors &tensors, const AlignedArray &output);
 
-// Makes a kernel or an unfused pair of Sepal's ready on the CPU, runs it once and judges it. `middle` holds what an unfused pair needs.
-void bind_and_check(Entry &entry, const Tensors &tensors, const AlignedArray &input, AlignedArray &middle, AlignedArray &output);
+// Makes a kernel or an unfused pair of Sepal's ready on the CPU, runs it once and judges it. `middle` holds what an unfused pair needs, `skip` is
+// empty unless the problem has a residual.
+void bind_and_check(Entry &entry, const Tensors &tensors, const AlignedArray &input, const AlignedArray &skip, AlignedArray &middle,
+                    AlignedArray &output);
 
 // Does so with every entry whose check is not known: `check_own` with Sepal's; peers are made ready here, run once and checked. `tell` is told
 // what is under way.

@@ -1,22 +1,16 @@
 #include "html_report.h"
 
 #include "tools/bad_input.h"
-#include "tools/environment.h"
 #include "tools/program.h"
 
 #include <fmt/format.h>
-
-#include <unistd.h>
 
 #include <vector>
 
 namespace sepal {
 
 HtmlTools find_html_tools(const std::string &python, const std::string &script) {
-    const HtmlTools tools{from_environment("SEPAL_PYTHON", python), from_environment("SEPAL_REPORT_SCRIPT", script)};
-    if (access(tools.script.c_str(), R_OK) != 0)
-        throw BadInput(fmt::format("--html: the report script \"{}\" cannot be read; set the environment variable SEPAL_REPORT_SCRIPT to "
-                                   "tools/report.py of the sources", tools.script));
+    const HtmlTools tools = find_script("--html: the report", python, script, "SEPAL_REPORT_SCRIPT", "tools/report.py");
     if (const int status = run_program({tools.python, "-c", "import matplotlib"}, true); status < 0)
         throw BadInput(fmt::format("--html: the Python \"{}\" cannot be run; set the environment variable SEPAL_PYTHON to one that has "
                                    "matplotlib", tools.python));

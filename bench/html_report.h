@@ -1,14 +1,14 @@
 // The HTML report: tools/report.py, run by a Python that has matplotlib.
 #pragma once
 
+#include "tools/python_script.h"
+
 #include <string>
 #include <vector>
 
 namespace sepal {
 
-struct HtmlTools {
-    std::string python, script;
-};
+using HtmlTools = PythonScript;
 
 // The environment variables SEPAL_PYTHON and SEPAL_REPORT_SCRIPT, where set, before the paths given. Throws BadInput with one
 // sentence when one of the two does not exist or the Python lacks matplotlib.

@@ -92,7 +92,7 @@ void fill(Result &r, const Entry &e, const ProbeSamples &probes, const Machine &
 
 double memory_needed(const ConvProblem &p, const Machine &machine) {
     const double filters = double(p.filter_elements() + p.pointwise_filter_elements());
-    const double ends = double(p.input_elements()) + double(p.output_elements());  // held as f32 and as kernels take them
+    const double ends = double(p.input_elements()) + double(p.skip_elements()) + double(p.output_elements());  // held as f32 and as kernels take them
     return float_bytes * (ends + 4 * filters) + double(size_in_bytes(p.dtype)) * (ends + double(p.mid_elements())) + double(sweep_bytes(machine, int(allowed_cpus().size())));
 }
 
@@ -128,12 +128,12 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     tell("filling tensors", 0);
     std::optional<Tensors> tensors = make_exact_tensors(problem, data_seed);
     std::vector<float>().swap(tensors->output);  // kernels write to `output`
-    const AlignedArray input(problem.dtype, tensors->input);
+    const AlignedArray input(problem.dtype, tensors->input), skip(problem.dtype, tensors->skip);
     AlignedArray output(problem.dtype, problem.output_elements()), middle;
     const auto unfused = std::find_if(entries.begin(), entries.end(), [](const Entry &e) { return e.check.empty() && e.candidate->second; });
     if (unfused != entries.end()) middle = AlignedArray(problem.dtype, problem.mid_elements());
 
-    check_all(entries, *tensors, output, [&](Entry &e) { bind_and_check(e, *tensors, input, middle, output); },
+    check_all(entries, *tensors, output, [&](Entry &e) { bind_and_check(e, *tensors, input, skip, middle, output); },
               [&](const std::string &what) { tell(what, 0); });
     tensors.reset();
 
@@ -154,7 +154,7 @@ std::vector<Result> run_candidates(const std::vector<Candidate> &candidates, con
     const int64_t copy_batch = choose_batch([&](int64_t batch) { return std::optional<double>(copy.seconds(batch)); });
     const int sweepers = options.threads == 1 ? 1 : int(allowed_cpus().size());
     Evictor evictor(sweep_bytes(machine, sweepers), sweepers);
-    for (const AlignedBytes *tensor : std::initializer_list<const AlignedBytes *>{&input, &output, &middle, &copy.source(), &copy.destination()})
+    for (const AlignedBytes *tensor : std::initializer_list<const AlignedBytes *>{&input, &skip, &output, &middle, &copy.source(), &copy.destination()})
         evictor.add(*tensor);
     const bool stays_in_cache = problem.bytes() < double(last_level_capacity(machine));
 

@@ -2,7 +2,7 @@
 
 namespace sepal {
 
-// output = activation(bias + conv(input, filter)), r x s, any stride, dilation, padding and groups.
+// output = activation(bias + conv(input, filter) [+ skip]), r x s, any stride, dilation, padding and groups.
 class Conv2dGenerator : public ConvGenerator<Conv2dGenerator> {
 public:
     Input<Buffer<void, 5>> input{"input"};         // (c / groups, g, w, h, n)
@@ -12,15 +12,19 @@ public:
     Input<int32_t> activation_in{"activation_in"};
     Output<Buffer<void, 5>> output{"output"};      // (k / groups, g, q, p, n)
 
-    void configure() { store_as_dtype(input, filter, output); }
+    void configure() {
+        store_as_dtype(input, filter, output);
+        add_residual(5);
+    }
 
     void generate() {
         ConvStages &st = stages;
         const int kg = over(k, groups), cg = over(c, groups);
-        images(input, {cg, groups, w, h, at_run_time}, 2, c_vector);
+        image(input, {cg, groups, w, h, at_run_time}, c_vector);
         dense(filter, {panel_extent(kg), cg, s, r, panels(kg), groups}, k_tile);
         dense(bias, {padded_to_panels(kg), groups}, k_tile);
-        images(output, {kg, groups, q, p, at_run_time}, 2, k_tile);
+        image(output, {kg, groups, q, p, at_run_time}, k_tile);
+        residual_image({kg, groups, q, p, at_run_time});
         st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
         const Halide::Expr columns = fixed_or(w, input.dim(2).extent()), rows = fixed_or(h, input.dim(3).extent());
@@ -37,7 +41,8 @@ public:
         }
         accumulate_conv(st, channels_within(filter, 1, cg, st.channels, 1, c_block), bias, fixed_or(r, filter.dim(3).extent()),
                         fixed_or(s, filter.dim(2).extent()), taps, panel);
-        output(st.k, st.g, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.g, st.x, st.y, st.n), fixed_or(activation, activation_in)));
+        output(st.k, st.g, st.x, st.y, st.n) =
+            stored(epilogue(st.acc(st.k, st.g, st.x, st.y, st.n), residual_at({st.k, st.g, st.x, st.y, st.n}), fixed_or(activation, activation_in)));
         st.output = output;
     }
 
@@ -57,6 +62,7 @@ public:
         estimate_extents(filter, {kg, cg, columns, rows, 1, gs});
         estimate_extents(bias, {kg, gs});
         estimate_extents(output, {kg, gs, estimate_or(q, 224), estimate_or(p, 224), 1});
+        estimate_residual({kg, gs, estimate_or(q, 224), estimate_or(p, 224), 1});
         estimate_geometry(geo);
         activation_in.set_estimate(estimate_or(activation, 0));
     }

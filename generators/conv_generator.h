@@ -1,7 +1,8 @@
 // ConvGenerator: what the four generators share: the GeneratorParams that describe a specialisation and a schedule, the
 // constraints that follow from them, the estimates for the autoschedulers, and the hand-over to a schedule.
 //
-// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order.
+// The order of a generator's inputs is the kernels' call interface; runtime/kernel_arguments.h has the same order. An input that configure() adds
+// comes after all others.
 #pragma once
 
 #include "conv_stages.h"
@@ -36,6 +37,8 @@ public:
         dilation_w{"dilation_w", at_run_time}, pad_top{"pad_top", at_run_time}, pad_left{"pad_left", at_run_time},
         groups{"groups", at_run_time}, multiplier{"multiplier", at_run_time}, activation{"activation", at_run_time},
         mid_activation{"mid_activation", at_run_time};
+    // Whether a residual is added to the output: 0, or 1 with an input "skip" (ConvProblem::residual).
+    Halide::GeneratorParam<int> residual{"residual", 0};
     // Of the input, the filters, the output and depsep's middle: float32 or float16. Sums and biases are float32.
     Halide::GeneratorParam<Halide::Type> dtype{"dtype", Halide::Float(32)};
     // The layout of the packed filter: output channels in a panel; 0: all in one.
@@ -134,6 +137,22 @@ protected:
     }
     Halide::Expr stored(const Halide::Expr &value) const { return Halide::cast(dtype, value); }
 
+    // The residual: like the output in type, dimensions and where its elements lie. Null where there is none.
+    Halide::GeneratorInput<Halide::Buffer<>> *skip = nullptr;
+    // For configure().
+    void add_residual(int dimensions) {
+        if (residual) skip = this->template add_input<Halide::Buffer<>>("skip", dtype, dimensions);
+    }
+    // For generate(): of an output that is declared image() with the same arguments.
+    void residual_image(const std::vector<int> &extents) {
+        if (skip) image(*skip, extents);
+    }
+    // Undefined where there is none.
+    Halide::Expr residual_at(const std::vector<Halide::Expr> &element) const { return skip ? (*skip)(element) : Halide::Expr(); }
+    void estimate_residual(std::initializer_list<int> extents) {
+        if (skip) estimate_extents(*skip, extents);
+    }
+
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
         return fixed == at_run_time ? run_time : Halide::Expr(fixed);
     }
@@ -161,15 +180,28 @@ protected:
         }
         if (vector > 1) buffer.set_host_alignment(16);
     }
-    // The input or the output: dense in the order of the layout. The first `channel_dims` dimensions are those of channels, the last one is the image.
+    // Declares an image's buffer: as dense(), but the strides of what an any-shape kernel for CPUs is told at run time are the caller's: pixels may
+    // lie apart, as in a slice of channels, and rows and images too. Of NCHW it is dense, in the order of its planes: of (c[, g], x[, y], n) the channels
+    // come before the image.
     template<typename BufferIO>
-    void images(BufferIO &buffer, const std::vector<int> &extents, int channel_dims, int vector) const {
-        const int image = int(extents.size()) - 1;
-        std::vector<int> order;
-        for (int i = channel_dims; i < image; i++) order.push_back(i);
-        for (int i = 0; i < channel_dims; i++) order.push_back(i);
-        order.push_back(image);
-        layout == Layout::nchw ? dense(buffer, extents, 1, order) : dense(buffer, extents, vector);
+    void image(BufferIO &buffer, const std::vector<int> &extents, int vector = 1) const {
+        if (layout == Layout::nchw) {
+            const int channel_dims = extents.size() == 5 ? 2 : 1, last = int(extents.size()) - 1;
+            std::vector<int> order;
+            for (int i = channel_dims; i < last; i++) order.push_back(i);
+            for (int i = 0; i < channel_dims; i++) order.push_back(i);
+            order.push_back(last);
+            return dense(buffer, extents, 1, order);
+        }
+        if (this->get_target().has_gpu_feature() || this->using_autoscheduler()) return dense(buffer, extents, vector);
+        int i = 0, stride = 1;
+        for (int extent : extents) {
+            auto dim = buffer.dim(i++);
+            dim.set_min(0);
+            if (stride != at_run_time) dim.set_stride(stride);
+            if (extent != at_run_time) dim.set_extent(extent);
+            stride = times(stride, extent);
+        }
     }
     int padded_to_panels(int k_value) const {
         return k_value == at_run_time ? at_run_time : panel ? (k_value + panel - 1) / panel * panel : k_value;

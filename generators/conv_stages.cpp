@@ -84,6 +84,10 @@ Expr activate(const Expr &value, const Expr &activation) {
     return select(is(Activation::none), value, is(Activation::relu), max(value, 0.0f), is(Activation::relu6), clipped, hardswish);
 }
 
+Expr epilogue(const Expr &sum, const Expr &residual, const Expr &activation) {
+    return activate(residual.defined() ? sum + cast<float>(residual) : sum, activation);
+}
+
 void accumulate_depthwise(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,
                           const Expr &multiplier) {
     st.depthwise_filter = filter;

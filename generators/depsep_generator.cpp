@@ -2,7 +2,7 @@
 
 namespace sepal {
 
-// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
+// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid [+ skip]).
 class DepsepGenerator : public ConvGenerator<DepsepGenerator> {
 public:
     Input<Buffer<void, 4>> input{"input"};                         // (c, w, h, n)
@@ -16,17 +16,21 @@ public:
     Input<int32_t> activation_in{"activation_in"};
     Output<Buffer<void, 4>> output{"output"};                      // (k, q, p, n)
 
-    void configure() { store_as_dtype(input, filter, pointwise_filter, output); }
+    void configure() {
+        store_as_dtype(input, filter, pointwise_filter, output);
+        add_residual(4);
+    }
 
     void generate() {
         ConvStages &st = stages;
         const int mids = times(c, multiplier);
-        images(input, {c, w, h, at_run_time}, 1, c_vector);
+        image(input, {c, w, h, at_run_time}, c_vector);
         dense(filter, {mids, s, r}, c_vector);
         dense(mid_bias, {mids}, c_vector);
         dense(pointwise_filter, {panel_extent(k), mids, panels(k)}, k_tile);
         dense(bias, {padded_to_panels(k)}, k_tile);
-        images(output, {k, q, p, at_run_time}, 1, k_tile);
+        image(output, {k, q, p, at_run_time}, k_tile);
+        residual_image({k, q, p, at_run_time});
         st.channels = fixed_or(mids, filter.dim(0).extent());
         const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector, c_block); };
         const Halide::Func in = channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector, c_block);
@@ -39,7 +43,8 @@ public:
         st.mid(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(mid_activation, mid_activation_in)));
         st.source = st.mid;
         accumulate_pointwise(st, channels_within(pointwise_filter, 1, mids, st.channels, 1, c_block), bias, panel);
-        output(st.k, st.x, st.y, st.n) = stored(activate(st.acc(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
+        output(st.k, st.x, st.y, st.n) =
+            stored(epilogue(st.acc(st.k, st.x, st.y, st.n), residual_at({st.k, st.x, st.y, st.n}), fixed_or(activation, activation_in)));
         st.output = output;
     }
 
@@ -74,6 +79,7 @@ public:
         estimate_extents(pointwise_filter, {ks, mids, 1});
         estimate_extents(bias, {ks});
         estimate_extents(output, {ks, estimate_or(q, 224), estimate_or(p, 224), 1});
+        estimate_residual({ks, estimate_or(q, 224), estimate_or(p, 224), 1});
         estimate_geometry(geo);
         multiplier_in.set_estimate(m);
         mid_activation_in.set_estimate(estimate_or(mid_activation, 0));

@@ -18,10 +18,10 @@ public:
     void generate() {
         ConvStages &st = stages;
         const int mid = times(c, multiplier);
-        images(input, {c, w, h, at_run_time}, 1, c_vector);
+        image(input, {c, w, h, at_run_time}, c_vector);
         dense(filter, {mid, s, r}, k_tile);
         dense(bias, {mid}, k_tile);
-        images(output, {mid, q, p, at_run_time}, 1, k_tile);
+        image(output, {mid, q, p, at_run_time}, k_tile);
         const int block = block_channels(gpu_knobs());
         const auto within_mid = [&](const Halide::Func &f) { return channels_within(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), k_tile, block); };
         const Halide::Func in = channels_within(input, 0, mid, fixed_or(c, input.dim(0).extent()), c_vector, block);

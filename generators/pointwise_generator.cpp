@@ -6,8 +6,8 @@
 
 namespace sepal {
 
-// output = activation(bias + filter * input) for each pixel: a matrix product. The pixels of all images are one dimension; of NCHW those of one
-// image are.
+// output = activation(bias + filter * input [+ skip]) for each pixel: a matrix product. The pixels of all images are one dimension; of NCHW those
+// of one image are.
 class PointwiseGenerator : public ConvGenerator<PointwiseGenerator> {
 public:
     Input<Buffer<>> input{"input"};                // (c, pixels); NCHW: (c, pixels, n)
@@ -21,19 +21,17 @@ public:
         const int dimensions = layout == Layout::nchw ? 3 : 2;
         input.set_dimensions(dimensions);
         output.set_dimensions(dimensions);
+        add_residual(dimensions);
     }
 
     void generate() {
         ConvStages &st = stages;
-        if (layout == Layout::nchw) {
-            images(input, {c, times(h, w), at_run_time}, 1, 1);
-            images(output, {k, times(h, w), at_run_time}, 1, 1);
-        } else {
-            dense(input, {c, at_run_time}, c_vector);
-            dense(output, {k, at_run_time}, k_tile);
-        }
+        const auto pixels = [&](int channels) { return layout == Layout::nchw ? std::vector<int>{channels, times(h, w), at_run_time} : std::vector<int>{channels, at_run_time}; };
+        image(input, pixels(c), c_vector);
         dense(filter, {panel_extent(k), c, panels(k)}, k_tile);
         dense(bias, {padded_to_panels(k)}, k_tile);
+        image(output, pixels(k), k_tile);
+        residual_image(pixels(k));
         st.channels = fixed_or(c, input.dim(0).extent());
         st.source = channels_within(input, 0, c, st.channels, c_vector, c_block);
         // A GPU's tile at the end has pixels beyond the last one, which nobody keeps.
@@ -41,7 +39,7 @@ public:
         if (in_planes()) st.source = staged_pixels(st, input, fixed_or(times(h, w), input.dim(1).extent()));
         accumulate_pointwise(st, channels_within(filter, 1, c, st.channels, 1, c_block), bias, panel);
         const std::vector<Halide::Var> at = st.acc.args();
-        output(at) = stored(activate(st.acc(at), fixed_or(activation, activation_in)));
+        output(at) = stored(epilogue(st.acc(at), residual_at({at.begin(), at.end()}), fixed_or(activation, activation_in)));
         st.output = output;
     }
 
@@ -72,6 +70,7 @@ public:
         estimate_extents(filter, {ks, cs, 1});
         estimate_extents(bias, {ks});
         estimate_extents(output, {ks, pixels});
+        estimate_residual({ks, pixels});
         activation_in.set_estimate(estimate_or(activation, 0));
     }
 };

@@ -15,14 +15,17 @@ public:
     Input<int32_t> activation_in{"activation_in"};
     Output<Buffer<float, 5>> output{"output"};  // (k, 1, q, p, n)
 
+    void configure() { add_residual(5); }
+
     void generate() {
         WinogradStages &st = winograd_stages;
         const WinogradMatrices &matrices = winograd_matrices(winograd);
         const int m = winograd, points = matrices.n;
-        dense(input, {c, 1, w, h, at_run_time});
+        image(input, {c, 1, w, h, at_run_time});
         dense(filter, {panel_extent(k), c, points, points, panels(k)});
         dense(bias, {padded_to_panels(k), 1});
-        dense(output, {k, 1, q, p, at_run_time});
+        image(output, {k, 1, q, p, at_run_time});
+        residual_image({k, 1, q, p, at_run_time});
         st.tile = m;
         st.points = points;
         st.input = Func(input).value().as<Halide::Internal::Call>()->param;
@@ -64,7 +67,8 @@ public:
         st.restored(st.k, st.i, st.j, st.tx, st.ty, st.n) = mux(st.j, matrix_times(matrices.a_t, values));
 
         const Expr value = st.restored(st.k, st.column % m, st.row % m, st.column / m, st.row / m, st.n);
-        output(st.k, st.g, st.column, st.row, st.n) = activate(value + bias(st.k, st.g), fixed_or(activation, activation_in));
+        output(st.k, st.g, st.column, st.row, st.n) =
+            epilogue(value + bias(st.k, st.g), residual_at({st.k, st.g, st.column, st.row, st.n}), fixed_or(activation, activation_in));
         st.output = output;
     }
 

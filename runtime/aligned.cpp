@@ -19,6 +19,23 @@ AlignedBytes::AlignedBytes(int64_t bytes) : bytes_(bytes) {
     if (huge_pages) (void)madvise(data_.get(), allocated, MADV_HUGEPAGE);  // advice: where refused, small pages serve
 }
 
+AlignedBytes::AlignedBytes(int64_t bytes, const Allocator &allocator) : AlignedBytes() {
+    if (!allocator.allocate) {
+        *this = AlignedBytes(bytes);
+        return;
+    }
+    data_ = {allocator.allocate(allocator.context, size_t(std::max<int64_t>(bytes, 1)), 64), Release{allocator.context, allocator.release}};
+    if (!data_) throw std::bad_alloc();
+    bytes_ = bytes;
+}
+
+AlignedBytes AlignedBytes::wrap(void *memory, int64_t bytes) {
+    AlignedBytes out;
+    out.data_ = {memory, Release{nullptr, [](void *, void *) {}}};
+    out.bytes_ = bytes;
+    return out;
+}
+
 AlignedBytes AlignedBytes::zeros(int64_t bytes) {
     AlignedBytes out(bytes);
     std::memset(out.data(), 0, size_t(bytes));

@@ -1,6 +1,7 @@
 // Arrays for kernels and measurements.
 #pragma once
 
+#include "execution.h"
 #include "problem.h"
 
 #include <cstdint>
@@ -18,6 +19,10 @@ class AlignedBytes {
 public:
     AlignedBytes() = default;
     explicit AlignedBytes(int64_t bytes);
+    // From the caller's allocator, which it is released to; as above where that is not set.
+    AlignedBytes(int64_t bytes, const Allocator &allocator);
+    // The caller's memory, which outlives the object.
+    static AlignedBytes wrap(void *memory, int64_t bytes);
     static constexpr int64_t huge_page_threshold = 4 << 20;
     static AlignedBytes zeros(int64_t bytes);
     void *data() { return data_.get(); }
@@ -25,10 +30,12 @@ public:
     int64_t bytes() const { return bytes_; }
 
 private:
-    struct Free {
-        void operator()(void *p) const { std::free(p); }
+    struct Release {
+        void *context;
+        void (*release)(void *context, void *memory);  // null: std::free
+        void operator()(void *memory) const { release ? release(context, memory) : std::free(memory); }
     };
-    std::unique_ptr<void, Free> data_;
+    std::unique_ptr<void, Release> data_{nullptr, Release{nullptr, nullptr}};
     int64_t bytes_ = 0;
 };
 

@@ -5,7 +5,22 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 namespace sepal {
+namespace {
+
+constexpr std::string_view kind_names[] = {"as_given", "panels", "winograd", "lanes"};  // in the order of FilterLayout::Kind
+
+}  // namespace
+
+std::string_view name(FilterLayout::Kind kind) { return kind_names[int(kind)]; }
+
+std::optional<FilterLayout::Kind> filter_kind_from_name(std::string_view text) {
+    for (size_t i = 0; i < std::size(kind_names); i++)
+        if (kind_names[i] == text) return FilterLayout::Kind(i);
+    return std::nullopt;
+}
 
 std::string FilterLayout::text() const {
     if (kind == Kind::as_given) return "as_given";

@@ -4,7 +4,9 @@
 #include "problem.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace sepal {
 
@@ -38,6 +40,10 @@ struct FilterLayout {
     // Requires a problem with such a filter; for a winograd layout one that winograd_takes().
     PackedExtents extents(const ConvProblem &problem) const;
 };
+
+// Names of the kinds, as in tables of kernels.
+std::string_view name(FilterLayout::Kind kind);
+std::optional<FilterLayout::Kind> filter_kind_from_name(std::string_view text);
 
 inline bool operator==(const FilterLayout &a, const FilterLayout &b) { return a.kind == b.kind && a.panel == b.panel && a.tile == b.tile; }
 inline bool operator!=(const FilterLayout &a, const FilterLayout &b) { return !(a == b); }

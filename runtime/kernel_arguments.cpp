@@ -6,7 +6,17 @@
 
 namespace sepal {
 
-KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) : constants(packed_tensors(p, variant.filter_layout)) {
+namespace {
+
+// The strides of an image's view, of which the dimensions are channels, groups where there are any, and then `outer`.
+void set_strides(ArgumentView &view, std::initializer_list<int64_t> outer) {
+    size_t i = view.dimensions.size() - outer.size();
+    for (int64_t stride : outer) view.dimensions[i++].stride = stride;
+}
+
+}  // namespace
+
+KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, const TensorStrides &strides) : constants(packed_tensors(p, variant.filter_layout)) {
     if (variant.is_on_tensor_cores()) {
         TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels, variant.block_two_rows});
         input = std::move(on_lanes.input), output = std::move(on_lanes.output);
@@ -36,6 +46,17 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
         output = view({{p.out_channels(), to.c}, {p.q(), to.x}, {p.p(), to.y}, {p.n, to.n}});
         break;
     }
+    if (!is_dense(strides, p)) {
+        const auto [in, out] = resolved(strides, p);
+        if (p.op == Operator::pointwise) {
+            set_strides(input, {in.w});
+            set_strides(output, {out.w});
+        } else {
+            set_strides(input, {in.w, in.h, in.n});
+            set_strides(output, {out.w, out.h, out.n});
+        }
+    }
+    if (p.residual) skip = output;
     for (const PackedTensor &t : constants)
         constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));
     if (p.op != Operator::pointwise) {
@@ -47,12 +68,14 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant) :
     scalars.push_back(int32_t(p.out.activation));
 }
 
-std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor &out) const {
+std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor *skip,
+                                                                     Descriptor &out) const {
     std::array<void *, max_arguments> argv = {};
     size_t argc = 0;
     argv[argc++] = &in.buffer;
     for (const Descriptor &d : constants) argv[argc++] = const_cast<halide_buffer_t *>(&d.buffer);
     for (const int32_t &s : scalars) argv[argc++] = const_cast<int32_t *>(&s);
+    if (skip) argv[argc++] = &skip->buffer;
     argv[argc++] = &out.buffer;
     return argv;
 }

@@ -1,13 +1,12 @@
 #include "kernel_call.h"
 
+#include "execution.h"
 #include "kernel_error.h"
 
 #include <fmt/format.h>
 
 namespace sepal {
 namespace {
-
-void on_kernel_error(void *, const char *message) { record_kernel_error(message); }
 
 halide_type_t halide_type(ArgumentView::Element element) {
     switch (element) {
@@ -31,16 +30,8 @@ void Descriptor::describe(const void *host, const ArgumentView &view) {
     buffer.dim = dims;
 }
 
-void record_kernel_errors() {
-    static const bool handler_set = [] {
-        halide_set_error_handler(on_kernel_error);
-        return true;
-    }();
-    (void)handler_set;
-}
-
 Status call_generated(KernelFunction function, void **argv, const char *what, const char *name) {
-    record_kernel_errors();
+    install_handlers();
     take_kernel_error();  // of an earlier failure that nobody asked about
     const int rc = function(argv);
     if (rc == 0) return {};

@@ -25,9 +25,6 @@ struct Descriptor {
     }
 };
 
-// Halide's runtime ends the program at an error unless this was called: then the error can be read by take_kernel_error().
-void record_kernel_errors();
-
 // Calls it; a failure is "`what` `name` failed: " and what Halide's runtime said.
 Status call_generated(KernelFunction function, void **argv, const char *what, const char *name);
 

@@ -101,7 +101,19 @@ Status check_plan(const ConvProblem &problem, const Variant &variant) {
 }
 
 std::shared_ptr<const PackedWeights> PackedWeights::pack(const ConvProblem &problem, const Variant &variant, const Weights &weights,
-                                                         Status &status) {
+                                                         Status &status, const Allocator &allocator) {
+    status = check_plan(problem, variant);
+    if (!status.ok()) return nullptr;
+    try {
+        return pack(problem, variant, weights, status, AlignedBytes(packed_bytes(packed_tensors(problem, variant.filter_layout)), allocator));
+    } catch (const std::bad_alloc &) {
+        status = {Status::Code::out_of_memory, "not enough memory to pack the filters"};
+        return nullptr;
+    }
+}
+
+std::shared_ptr<const PackedWeights> PackedWeights::pack(const ConvProblem &problem, const Variant &variant, const Weights &weights,
+                                                         Status &status, AlignedBytes memory) {
     status = check_plan(problem, variant);
     if (!status.ok()) return nullptr;
     const bool depsep = problem.op == Operator::depsep, depthwise = problem.op == Operator::depthwise;
@@ -124,7 +136,12 @@ std::shared_ptr<const PackedWeights> PackedWeights::pack(const ConvProblem &prob
         std::shared_ptr<PackedWeights> made(new PackedWeights);
         made->layout_ = variant.filter_layout;
         made->weights_key_ = problem.weights_key();
-        made->data_ = AlignedBytes(packed_bytes(tensors));
+        if (memory.bytes() < packed_bytes(tensors)) {
+            status = {Status::Code::invalid_argument,
+                      fmt::format("the memory for packed weights has {} bytes; {} are needed", memory.bytes(), packed_bytes(tensors))};
+            return nullptr;
+        }
+        made->data_ = std::move(memory);
         char *const data = static_cast<char *>(made->data_.data());
         const auto at = [&](size_t i) -> void * { return data + tensors[i].offset; };
         const auto biases = [&](size_t i) { return static_cast<float *>(at(i)); };

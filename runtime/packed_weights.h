@@ -42,7 +42,12 @@ class PackedWeights {
 public:
     // By the variant's packer, on as many threads as set_num_threads() said. Null, with `status` set, when the problem is invalid, the
     // variant refuses it or was not built, a required weight is null, or memory is short. The CPU must run the variant's ISA.
-    static std::shared_ptr<const PackedWeights> pack(const ConvProblem &problem, const Variant &variant, const Weights &weights, Status &status);
+    // `allocator`: whose memory they are kept in, if it is set.
+    static std::shared_ptr<const PackedWeights> pack(const ConvProblem &problem, const Variant &variant, const Weights &weights, Status &status,
+                                                     const Allocator &allocator = {});
+    // The same in the caller's memory, which outlives the object; `memory` has as many bytes as packed_bytes() says, else status says so.
+    static std::shared_ptr<const PackedWeights> pack(const ConvProblem &problem, const Variant &variant, const Weights &weights, Status &status,
+                                                     AlignedBytes memory);
     // Takes what data() of another one held, which was packed into the same layout for a problem of the same weights_key(); null, with
     // `status` set, when it has another size. The variant takes the problem.
     static std::shared_ptr<const PackedWeights> restore(const ConvProblem &problem, const Variant &variant, AlignedBytes data, Status &status);

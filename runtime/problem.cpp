@@ -127,6 +127,8 @@ std::string ConvProblem::validate() const {
         return fmt::format("field \"groups\" is {}, which does not divide k = {}", groups, k);
     if (op != Operator::depsep && (mid.bias || mid.activation != Activation::none))
         return fmt::format("field \"{}\" is set, but only depsep has a middle", mid.bias ? "mid_bias" : "mid_activation");
+    if (op == Operator::depthwise && residual)
+        return "field \"residual\" is true, but a depthwise convolution adds none; allowed with residual: conv2d, pointwise, depsep";
     if (op == Operator::pointwise &&
         (r != 1 || s != 1 || stride_h != 1 || stride_w != 1 || dilation_h != 1 || dilation_w != 1))
         return "a pointwise convolution has r = s = 1, stride [1, 1] and dilation [1, 1]; use conv2d for others";
@@ -240,7 +242,7 @@ double ConvProblem::flops_inside() const {
 double ConvProblem::bytes() const {
     const int64_t biases = (out.bias ? out_channels() : 0) + (mid.bias ? mid_channels() : 0);
     return double(size_in_bytes(dtype)) * (double(input_elements()) + double(filter_elements()) +
-                                           double(pointwise_filter_elements()) + double(output_elements())) +
+                                           double(pointwise_filter_elements()) + double(skip_elements()) + double(output_elements())) +
            double(size_in_bytes(DType::f32)) * double(biases);
 }
 
@@ -254,6 +256,7 @@ ConvProblem ConvProblem::depthwise_half() const {
     d.k = 0;
     d.out = mid;
     d.mid = {};
+    d.residual = false;
     return d;
 }
 
@@ -270,6 +273,7 @@ ConvProblem ConvProblem::pointwise_half() const {
     d.dtype = dtype;
     d.layout = layout;
     d.out = out;
+    d.residual = residual;
     return d;
 }
 
@@ -283,6 +287,7 @@ std::string ConvProblem::key() const {
                                    z.bottom, z.right, groups, multiplier, sepal::name(dtype), sepal::name(layout));
     if (op == Operator::depsep) text += " mid:" + epilogue(mid);
     text += " out:" + epilogue(out);
+    if (residual) text += " residual";
     return max_rel_error == ConvProblem().max_rel_error ? text : text + fmt::format(" error:{}", max_rel_error);
 }
 

@@ -58,7 +58,7 @@ enum class PadMode {
     explicit_  // `padding` as given
 };
 
-// One half of a fused epilogue: out = activation(acc + bias).
+// One half of a fused epilogue: out = activation(acc + bias); with a residual, activation((acc + bias) + skip).
 struct Epilogue {
     bool bias = false;
     Activation activation = Activation::none;
@@ -77,7 +77,9 @@ struct ImageStrides {
 //   mid_bias         depsep [c * multiplier]
 //   pointwise_filter depsep [k, c * multiplier]
 //   bias             [out_channels()]
+//   skip             with `residual` as the output
 //   output           [n, p(), q(), out_channels()], with layout nchw [n, out_channels(), p(), q()]
+// A batch-norm is no part of it: it is folded into filter and bias beforehand, as README says under *A problem file*.
 struct ConvProblem {
     std::string name;  // for reports only; not part of the identity
     Operator op = Operator::conv2d;
@@ -94,6 +96,9 @@ struct ConvProblem {
     Layout layout = Layout::nhwc;
     Epilogue mid;  // depsep: between depthwise and pointwise
     Epilogue out;
+    // Adds a tensor of the output's shape and type, `skip`, after the bias and before the activation: a linear bottleneck's shortcut (activation
+    // none), or that of a residual block (relu). Of conv2d, pointwise and depsep (to the output of its pointwise half).
+    bool residual = false;
     // The largest error that an algorithm may add to that of the direct one in f32, as a share of the largest output before the activation:
     // what Registry::select() goes by. The default is a fifth of the rounding unit of half precision, in which
     // networks run without harm; 0 allows the direct algorithm only.
@@ -122,13 +127,14 @@ struct ConvProblem {
     ImageStrides output_strides() const;
     std::vector<int64_t> input_shape() const;  // as in the table above
     std::vector<int64_t> output_shape() const;
+    int64_t skip_elements() const { return residual ? output_elements() : 0; }
     int64_t mid_elements() const;  // between the halves of depsep; 0 for the other operators
 
     // 2 per multiply-add of the direct algorithm, taps on padding included, epilogue excluded.
     double flops() const;
     // The same without taps on padding, which a kernel may leave out.
     double flops_inside() const;
-    // Compulsory traffic: each tensor of the operator once, in bytes (input + filters + output of the dtype, biases of f32).
+    // Compulsory traffic: each tensor of the operator once, in bytes (input, filters, skip and output of the dtype, biases of f32).
     double bytes() const;
     // The same when depsep runs as two kernels: the intermediate is also written once and read once. Equal to bytes()
     // for the other operators.
@@ -141,7 +147,7 @@ struct ConvProblem {
 
     // Every field but the name as one line of text, e.g.
     // "depsep n1 h224 w224 c128 k128 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc mid:bias+none out:relu", and
-    // " error:1e-06" where max_rel_error is not the default. Equal problems have equal keys.
+    // " residual" where there is one, and " error:1e-06" where max_rel_error is not the default. Equal problems have equal keys.
     std::string key() const;
     // What of it the filters and biases depend on, whatever the images: "depsep c128 k128 r3 s3 g1 m1 f32 nhwc mid:bias out:bias".
     std::string weights_key() const;

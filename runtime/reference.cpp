@@ -46,6 +46,7 @@ Tensors allocate(const ConvProblem &p) {
     t.pointwise_filter.resize(size_t(p.pointwise_filter_elements()));
     if (p.mid.bias) t.mid_bias.resize(size_t(p.mid_channels()));
     if (p.out.bias) t.bias.resize(size_t(p.out_channels()));
+    t.skip.resize(size_t(p.skip_elements()));
     t.output.assign(size_t(p.output_elements()), std::numeric_limits<float>::quiet_NaN());
     return t;
 }
@@ -116,6 +117,7 @@ double activate(double x, Activation activation) {
 
 // How far a kernel's f32 result may be from the double-precision one. With u = 2^-24 (half an ulp of 1), first order in u:
 //   sum of N products and a bias, in any order, with or without FMA:  at most (N + 1) u (sum of |terms|);
+//     with a residual, one term more:                                 at most (N + 2) u (sum of |terms|);
 //     nothing when the tensors are exact (make_exact_tensors) and no hardswish came before;
 //   an error e_i of an input of the sum comes through as              sum of e_i |w_i|;
 //   none, relu, relu6: |f'| <= 1, so e stays e;
@@ -154,7 +156,8 @@ public:
             add_depthwise(at, out, value, bound);
         else
             add_dense(at, out, value, bound);
-        finish(t.exact ? 0 : first_terms(p) + 1, nullptr, epilogue.activation, value, bound);
+        if (!two) add_residual(at, value, bound);
+        finish(t.exact ? 0 : first_terms(p) + 1 + (!two && p.residual), nullptr, epilogue.activation, value, bound);
         if (!two) return;
 
         start(p.k, p.out.bias ? &t.bias : nullptr, out.value, out.bound);
@@ -167,8 +170,9 @@ public:
             add_magnitudes(out.row.data(), p.k, out.mid_bound.data(), second.data(), p.mid_channels());
             carried = &out.row;
         }
+        add_residual(at, out.value, out.bound);
         const bool sums_exact = t.exact && p.mid.activation != Activation::hardswish;
-        finish(sums_exact ? 0 : p.mid_channels() + 1, carried, p.out.activation, out.value, out.bound);
+        finish(sums_exact ? 0 : p.mid_channels() + 1 + p.residual, carried, p.out.activation, out.value, out.bound);
     }
 
 private:
@@ -204,6 +208,17 @@ private:
         value.assign(size_t(channels), 0.0);
         if (bias) std::copy(bias->begin(), bias->end(), value.begin());
         if (with_bounds) magnitudes_of(value, bound);
+    }
+
+    void add_residual(Pixel at, std::vector<double> &value, std::vector<double> &bound) const {
+        if (!p.residual) return;
+        const ImageStrides like_output = p.output_strides();
+        const float *skip = t.skip.data() + like_output.at(at.n, at.p, at.q, 0);
+        for (size_t k = 0; k < value.size(); k++) {
+            const double term = double(skip[int64_t(k) * like_output.c]);
+            value[k] += term;
+            if (with_bounds) bound[k] += std::fabs(term);
+        }
     }
 
     // Rounding keeps order: the half that a kernel stores lies between those of the ends of what it may have computed.
@@ -335,7 +350,8 @@ Tensors make_exact_tensors(const ConvProblem &p, uint32_t seed) {
     // Partial sums stay below 2^24; of an f16 problem, whose results are stored as half, they stay in its range (up to 2^11 every integer is a
     // half, beyond it they are rounded). With two halves, the first gets 2^10 of it, so that its results, halves too, leave 2^14 (f16: 63) for the second.
     const int64_t limit = p.dtype == DType::f16 ? int64_t(largest_half) : (1 << 24) - 1;
-    constexpr int64_t mid_limit = 1 << 10, bias_magnitude = 4;
+    constexpr int64_t mid_limit = 1 << 10, bias_magnitude = 4, skip_magnitude = 4;
+    const int64_t added_magnitude = bias_magnitude + (p.residual ? skip_magnitude : 0);  // to the sums of the only or the second half
     // A handful of terms of magnitude 1 on inputs of magnitude 2 makes sums of about 3: mostly inside the range of relu6.
     const bool narrow = p.out.activation == Activation::relu6 || p.mid.activation == Activation::relu6;
     const int64_t input_magnitude = narrow ? 2 : 4, magnitude = narrow ? 1 : 4;
@@ -346,24 +362,26 @@ Tensors make_exact_tensors(const ConvProblem &p, uint32_t seed) {
     for (float &v : t.bias) v = random.integer(bias_magnitude);
     const bool two = p.op == Operator::depsep, strided = two || p.op == Operator::depthwise;  // [terms, outputs], else [outputs, terms]
     const int64_t terms = first_terms(p), outputs = strided ? p.mid_channels() : p.out_channels();
-    const int64_t budget = ((two ? mid_limit : limit) - bias_magnitude) / input_magnitude;
+    const int64_t budget = (two ? mid_limit - bias_magnitude : limit - added_magnitude) / input_magnitude;
     const FilterShape shape = {outputs, terms, strided ? 1 : terms, strided ? outputs : 1};
     const int64_t largest = fill_filter(t.filter.data(), shape, magnitude, density(terms), budget, random);
     if (two) {
         const int64_t largest_mid = largest * input_magnitude + bias_magnitude;
         const int64_t mid = p.mid_channels();
-        fill_filter(t.pointwise_filter.data(), {p.k, mid, mid, 1}, magnitude, density(mid), (limit - bias_magnitude) / largest_mid, random);
+        fill_filter(t.pointwise_filter.data(), {p.k, mid, mid, 1}, magnitude, density(mid), (limit - added_magnitude) / largest_mid, random);
     }
+    for (float &v : t.skip) v = random.integer(skip_magnitude);
     return t;
 }
 
 Tensors make_random_tensors(const ConvProblem &p, uint32_t seed) {
     Tensors t = allocate(p);
     Random random{seed};
-    for (std::vector<float> *v : {&t.input, &t.filter, &t.mid_bias, &t.pointwise_filter, &t.bias})
+    for (std::vector<float> *v : {&t.input, &t.filter, &t.mid_bias, &t.pointwise_filter, &t.bias, &t.skip})
         for (float &x : *v) x = float(int64_t(random.next() >> 40) - (1 << 23)) * 0x1p-23f;
     if (p.dtype == DType::f16)
-        for (float &x : t.input) x = rounded_to_half(x);
+        for (std::vector<float> *v : {&t.input, &t.skip})
+            for (float &x : *v) x = rounded_to_half(x);
     return t;
 }
 

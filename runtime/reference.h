@@ -14,11 +14,11 @@
 namespace sepal {
 
 // All tensors of one problem, in the layouts of ConvProblem; those that it does not have are empty. The output is sized and
-// filled with NaN, so that an element that a kernel left out is found. Held as f32 whatever the problem's type: the input has values of
-// that type (AlignedArray makes the array that a kernel reads), filters are rounded where they are packed.
+// filled with NaN, so that an element that a kernel left out is found. Held as f32 whatever the problem's type: the input and the skip tensor have
+// values of that type (AlignedArray makes the array that a kernel reads), filters are rounded where they are packed.
 struct Tensors {
     ConvProblem problem;
-    std::vector<float> input, filter, mid_bias, pointwise_filter, bias, output;
+    std::vector<float> input, filter, mid_bias, pointwise_filter, bias, skip, output;
     bool exact = false;  // made by make_exact_tensors: the kernels' sums have no rounding
 
     Weights weights() const;  // points into this object; null for a tensor that is empty

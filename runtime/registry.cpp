@@ -15,7 +15,7 @@ constexpr FieldName fields[field_count] = {
     {"n", "n"}, {"h", "h"}, {"w", "w"}, {"c", "c"}, {"k", "k"}, {"r", "r"}, {"s", "s"}, {"stride_h", "sh"},
     {"stride_w", "sw"}, {"dilation_h", "dh"}, {"dilation_w", "dw"}, {"pad_top", "pt"}, {"pad_left", "pl"},
     {"pad_bottom", "pb"}, {"pad_right", "pr"}, {"groups", "g"}, {"multiplier", "m"}, {"mid_activation", "ma"},
-    {"activation", "a"}, {"pixels", "px"}};
+    {"activation", "a"}, {"residual", "res"}, {"pixels", "px"}};
 
 }  // namespace
 
@@ -49,6 +49,7 @@ int64_t value(const ConvProblem &p, Field field) {
     case Field::multiplier: return p.multiplier;
     case Field::mid_activation: return int64_t(p.mid.activation);
     case Field::activation: return int64_t(p.out.activation);
+    case Field::residual: return p.residual;
     case Field::pixels: return p.pixels();
     }
     return 0;
@@ -73,6 +74,8 @@ std::string Variant::refuses(const ConvProblem &problem) const {
     if (problem.op != op) return fmt::format("is a {} kernel, the problem is {}", sepal::name(op), sepal::name(problem.op));
     if (problem.dtype != dtype) return fmt::format("takes {}, the problem is {}", sepal::name(dtype), sepal::name(problem.dtype));
     if (problem.layout != layout) return fmt::format("takes {}, the problem is {}", sepal::name(layout), sepal::name(problem.layout));
+    if (problem.residual && !residual) return "adds no residual, the problem has one";
+    if (residual && !problem.residual) return "adds a residual, the problem has none";
     for (int i = 0; i < when_count; i++)
         if (!when[i].holds(problem))
             return fmt::format("needs {}, the problem has {}", when[i].text(), sepal::value(problem, when[i].field));
@@ -84,6 +87,15 @@ std::string Variant::refuses(const ConvProblem &problem) const {
 }
 
 double Variant::rel_error(const ConvProblem &problem) const { return is_winograd() ? winograd_rel_error(filter_layout.tile, problem.c) : 0; }
+
+bool Variant::takes_strides() const {
+    if (is_gpu(isa) || !(is_hand_scheduled() || is_reference())) return false;
+    for (int i = 0; i < when_count; i++) {
+        const Field f = when[i].field;
+        if (when[i].relation == Condition::Relation::equal && (f == Field::h || f == Field::w || f == Field::c || f == Field::k)) return false;
+    }
+    return true;
+}
 
 const Variant *Registry::find(std::string_view name) const {
     for (const Variant &v : *this)

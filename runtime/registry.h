@@ -15,7 +15,9 @@ namespace sepal {
 // The fields of a ConvProblem that a row of the table may put a condition on. In a variant's name each has a token.
 enum class Field {
     n, h, w, c, k, r, s, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, pad_bottom, pad_right,
-    groups, multiplier, mid_activation, activation, pixels  // pixels = n * p * q
+    groups, multiplier, mid_activation, activation,
+    residual,  // 1: with one, 0: without
+    pixels     // n * p * q
 };
 constexpr int field_count = int(Field::pixels) + 1;
 
@@ -59,6 +61,7 @@ struct Variant {
     FilterLayout filter_layout;  // that it reads; of a kernel by Winograd's algorithm a winograd one
     int64_t block_pixels = 0;  // of a kernel on tensor cores: TensorCoreBlock::pixels and two_rows
     bool block_two_rows = false;
+    bool residual = false;  // it adds one: its arguments have a skip tensor
     KernelFunction packer = nullptr;  // packs filters into that layout (generators/pack_generator.cpp); null for as_given
     // Bytes that the output has to be aligned to, which bypasses the caches by streaming stores, for problems whose output would not stay
     // there; 0: those of an element.
@@ -72,6 +75,8 @@ struct Variant {
     double rel_error(const ConvProblem &problem) const;
     bool is_winograd() const { return filter_layout.kind == FilterLayout::Kind::winograd; }
     bool is_on_tensor_cores() const { return filter_layout.kind == FilterLayout::Kind::lanes; }
+    // Whether its input and output may have strides: kernels for CPUs, for any shape.
+    bool takes_strides() const;
     bool is_reference() const { return std::string_view(scheduler) == "reference"; }
     // By the hand-written schedule, with derived knobs (hand) or those of a tuning record (tuned).
     bool is_hand_scheduled() const { return std::string_view(scheduler) == "hand" || std::string_view(scheduler) == "tuned"; }
@@ -95,8 +100,8 @@ public:
     const Variant *find(std::string_view name) const;
     // The first variant in order of preference that is built, that takes the problem, that the CPU or GPU runs and that was not tuned
     // for another number of threads than `threads`, with which it will run (set_num_threads(); on a GPU it has none); and that is `wanted`, where
-    // that is given. On a CPU never null for a valid problem on a complete table without `wanted`, since the reference variant of each operator
-    // takes everything.
+    // that is given. On a CPU never null for a valid problem on a complete table without `wanted`, since the reference variants of each operator,
+    // one with a residual and one without, take everything.
     const Variant *select(const ConvProblem &problem, const Processor &processor, int threads,
                           const std::function<bool(const Variant &)> &wanted = {}) const;
 

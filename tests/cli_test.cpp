@@ -31,6 +31,7 @@ struct Files {
         if (p.op == Operator::depsep) write("pw.npy", {p.k, p.c * p.multiplier}, tensors.pointwise_filter);
         if (p.mid.bias) write("mb.npy", {p.c * p.multiplier}, tensors.mid_bias);
         if (p.out.bias) write("b.npy", {p.out_channels()}, tensors.bias);
+        if (p.residual) write("s.npy", p.output_shape(), tensors.skip, p.dtype);
     }
     void write(const std::string &file, const std::vector<int64_t> &shape, const std::vector<float> &values, DType dtype = DType::f32) const {
         const AlignedArray elements(dtype, values);
@@ -43,6 +44,7 @@ struct Files {
         if (p.op == Operator::depsep) out += fmt::format(" --pointwise-filter {}", folder.path("pw.npy"));
         if (p.mid.bias) out += fmt::format(" --mid-bias {}", folder.path("mb.npy"));
         if (p.out.bias) out += fmt::format(" --bias {}", folder.path("b.npy"));
+        if (p.residual) out += fmt::format(" --skip {}", folder.path("s.npy"));
         return out;
     }
     std::vector<float> output() const {
@@ -284,6 +286,55 @@ TEST_CASE("what takes NHWC only says so of a problem in NCHW", "[cli]") {
     check_bad_input(run("tune --trials 1 --problems " + files.problems), {"has nothing to tune", "the schedules for nhwc, not those for nchw"});
     const Ran bench = run("bench --peers oneDNN --seconds 0.01 --problems " + files.problems + " --variants 'conv2d_f32_nchw_x64_reference'");
     CHECK_THAT(bench.out, Catch::Contains("peers are measured on nhwc, the problem is nchw"));
+}
+
+TEST_CASE("run, list, check and bench take problems with a residual", "[cli]") {
+    for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep})
+        for (DType dtype : {DType::f32, DType::f16}) {
+            ConvProblem p = problem(op);
+            p.dtype = dtype;
+            p.residual = true;
+            const Files files(p);
+            for (const std::string &variant : {std::string(), fmt::format(" --variant {}_{}_nhwc_x64_reference_res1", name(op), name(dtype))}) {
+                const Ran ran = run(files.command() + variant);
+                INFO(ran.err);
+                REQUIRE(ran.code == 0);
+                CHECK(ran.out.find("_res1") != std::string::npos);
+                CHECK(check_output(files.tensors, AlignedArray(dtype, files.output()).data()).message == "");
+                std::filesystem::remove(files.folder.path("y.npy"));
+            }
+        }
+    ConvProblem p = problem(Operator::depsep);
+    p.c = 32, p.k = 40, p.multiplier = 1;
+    p.residual = true;
+    const Files files(p);
+    const std::string problems = " --problems " + files.problems;
+    const Ran list = run("list" + problems);
+    CHECK_THAT(list.out, Catch::Contains(" residual") && Catch::Contains("_res1") && Catch::Contains("adds no residual, the problem has one"));
+    const Ran checked = run("check" + problems);
+    INFO(checked.out);
+    CHECK(checked.code == 0);
+    CHECK_THAT(checked.out, Catch::Contains("_hand_res1: 1 of 1 problems"));
+    const TemporaryFolder folder;
+    const Ran bench = run("bench --seconds 0.05 --peers oneDNN" + problems + " --json " + folder.path("r.json"), made_up_peaks(folder) + " SEPAL_MAX_ISA=x64");
+    INFO(bench.out << bench.err);
+    CHECK(bench.code == 0);
+    CHECK_THAT(bench.out, Catch::Contains("peers are measured without a residual, the problem has one"));
+    std::set<std::string> passed;
+    const nlohmann::json report = nlohmann::json::parse(bytes_of(folder.path("r.json")));
+    for (const auto &row : report.at("results"))
+        if (row.at("check") == "passed") passed.insert(row.at("variant").get<std::string>());
+    CHECK(passed.size() >= 3);  // the one compiled in process, one for any shape, and the unfused pair
+    CHECK(passed.count("unfused") == 1);
+
+    const std::string good = files.command(), without = good.substr(0, good.find(" --skip"));
+    check_bad_input(run(without), {"--skip is missing", "\"a depsep\" has a skip tensor of shape (2, 6, 4, 40)"});
+    check_bad_input(run(without + " --skip " + files.folder.path("x.npy")), {"x.npy", "(2, 6, 7, 32)", "(2, 6, 4, 40)", "skip tensor"});
+    check_bad_input(run(good + " --variant " + reference_of(Operator::depsep)), {"adds no residual, the problem has one"});
+    check_bad_input(run(good + " --device cuda:emulated"), {"no cuda kernel", "no kernel for GPUs adds a residual"});
+    const Files plain(problem(Operator::depsep));
+    check_bad_input(run(plain.command() + " --skip " + plain.folder.path("x.npy")), {"has no skip tensor; leave --skip out"});
+    for (const Files *f : {&files, &plain}) CHECK(!std::filesystem::exists(f->folder.path("y.npy")));
 }
 
 TEST_CASE("run computes an f16 problem of every operator from a float16 input, to a float16 output", "[cli]") {

@@ -714,6 +714,13 @@ TEST_CASE("plans say what they cannot run", "[gpu][gpu_plan]") {
     not_built.kernel = nullptr;
     not_built.error = "it does not compile";
     CHECK(refused(problem, not_built, packed, device) == "variant depthwise_cuda was not built: it does not compile");
+    Variant product = variant;
+    product.op = Operator::pointwise;
+    ConvProblem added;
+    added.op = Operator::pointwise;
+    added.h = added.w = 3, added.c = added.k = 37;
+    added.residual = true;
+    CHECK(refused(added, product, packed, device) == "variant depthwise_cuda adds no residual, the problem has one");
     ConvProblem large = problem;
     large.n = 1 << 14, large.h = 60, large.w = 60;
     CHECK(refused(large, variant, packed, device) == "problem: the input has more than 2147483647 elements");

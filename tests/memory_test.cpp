@@ -1,8 +1,8 @@
-// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters and the output. Each
-// variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
+// Kernels touch nothing but their tensors: pages without access lie directly before or after the input, the filters, the skip tensor and the
+// output. Each variant runs in a child process, so that a forbidden access is a failure with a name and not the end of the tests. This
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
-#include "runtime/half.h"
+#include "guarded_array.h"
 #include "support.h"
 
 #include <fmt/format.h>
@@ -20,44 +20,6 @@ using namespace sepal;
 namespace {
 
 constexpr int threads = 2;
-enum class Side { before, after };  // of the tensor, where the page without access lies
-
-// An array beside a page without access; what is left of its own pages is filled with a pattern.
-class GuardedArray {
-public:
-    GuardedArray(size_t elements, Side side, DType dtype = DType::f32) : dtype_(dtype) {
-        const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        bytes_ = elements * size_t(size_in_bytes(dtype));
-        inner_ = (bytes_ + page - 1) / page * page;
-        mapped_ = inner_ + 2 * page;
-        void *at = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (at == MAP_FAILED) throw std::bad_alloc();
-        base_ = static_cast<unsigned char *>(at);
-        begin_ = base_ + page;
-        data_ = side == Side::before ? begin_ : begin_ + inner_ - bytes_;
-        std::memset(begin_, pattern, inner_);
-        mprotect(base_, page, PROT_NONE);
-        mprotect(begin_ + inner_, page, PROT_NONE);
-    }
-    ~GuardedArray() { munmap(base_, mapped_); }
-    GuardedArray(const GuardedArray &) = delete;
-    GuardedArray &operator=(const GuardedArray &) = delete;
-
-    float *data() { return reinterpret_cast<float *>(data_); }  // of an f32 one
-    void *bytes() { return data_; }
-    void fill(const std::vector<float> &values) { store_elements(values.data(), int64_t(values.size()), dtype_, data_); }
-    void forbid_writes() { mprotect(begin_, inner_, PROT_READ); }
-    bool pattern_intact() const {
-        const auto same = [](unsigned char byte) { return byte == pattern; };
-        return std::all_of(begin_, data_, same) && std::all_of(data_ + bytes_, begin_ + inner_, same);
-    }
-
-private:
-    static constexpr unsigned char pattern = 0xa5;
-    unsigned char *base_ = nullptr, *begin_ = nullptr, *data_ = nullptr;
-    size_t bytes_ = 0, inner_ = 0, mapped_ = 0;
-    DType dtype_;
-};
 
 // Shared with the child: what it is doing, and what went wrong.
 struct Report {
@@ -74,10 +36,10 @@ void put(char (&to)[N], const std::string &text) {
 // In the child: one variant on one problem.
 std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side) {
     Tensors t = make_exact_tensors(p, check_seed);
-    GuardedArray input(t.input.size(), side, p.dtype), output(t.output.size(), side, p.dtype);
+    GuardedArray input(t.input.size(), side, p.dtype), skip(t.skip.size(), side, p.dtype), output(t.output.size(), side, p.dtype);
     GuardedArray filter(t.filter.size(), side), pointwise(t.pointwise_filter.size(), side);
     const std::pair<GuardedArray *, const std::vector<float> *> given[] = {
-        {&input, &t.input}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
+        {&input, &t.input}, {&skip, &t.skip}, {&filter, &t.filter}, {&pointwise, &t.pointwise_filter}};
     for (const auto &[guarded, values] : given) {
         guarded->fill(*values);
         guarded->forbid_writes();
@@ -88,7 +50,7 @@ std::string run_guarded(const Variant &variant, const ConvProblem &p, Side side)
     output.fill(t.output);  // NaN
     Status status;
     const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
-    if (plan) status = plan->run(input.bytes(), output.bytes());
+    if (plan) status = plan->run(input.bytes(), output.bytes(), p.residual ? skip.bytes() : nullptr);
     if (!status.ok()) return status.message;
     if (!output.pattern_intact()) return "memory beside the output was written";
     return check_output(t, output.bytes(), 1e6, variant.rel_error(p)).message;

@@ -48,6 +48,10 @@ TEST_CASE("defaults of a problem file", "[problem_file]") {
     CHECK(p.key() == "conv2d n1 h8 w9 c6 k4 r3 s3 st1x1 di1x1 pad1,1,1,1 g1 m1 f32 nhwc out:none");
     CHECK(parse_one(R"("op": "depthwise", "h": 8, "w": 9, "c": 6, "r": 3, "s": 3)").out_channels() == 6);
     CHECK(p.max_rel_error == 1e-4);
+    CHECK(!p.residual);
+    CHECK(parse_one(std::string(conv) + R"(, "residual": true)").key() == p.key() + " residual");
+    CHECK(parse_one(std::string(conv) + R"(, "residual": false)").key() == p.key());
+    CHECK(to_json(p).find("residual") == std::string::npos);
     CHECK(parse_one(std::string(conv) + R"(, "max_rel_error": 1e-6)").key() == p.key() + " error:1e-06");
     const ConvProblem pointwise = parse_one(R"("op": "pointwise", "h": 8, "w": 9, "c": 6, "k": 2)");
     CHECK(pointwise.name == "problem0");

@@ -97,7 +97,7 @@ TEST_CASE("FLOPs are two for each tap of each output, bytes are each tensor once
 
         const Tensors t = make_random_tensors(p, 1);
         const size_t elements =
-            t.input.size() + t.filter.size() + t.mid_bias.size() + t.pointwise_filter.size() + t.bias.size() + t.output.size();
+            t.input.size() + t.filter.size() + t.mid_bias.size() + t.pointwise_filter.size() + t.bias.size() + t.skip.size() + t.output.size();
         CHECK(p.bytes() == 4 * double(elements));
         CHECK(p.intensity() == Approx(p.flops() / p.bytes()));
         if (p.op != Operator::depsep) {
@@ -138,6 +138,31 @@ TEST_CASE("an f16 problem moves half the bytes, but for its biases, and is anoth
         if (p.op != Operator::depsep) continue;
         CHECK(half.depthwise_half().dtype == DType::f16);
         CHECK(half.depthwise_half().bytes() + half.pointwise_half().bytes() == half.unfused_bytes());
+    }
+}
+
+TEST_CASE("a residual moves a tensor like the output once, to the pointwise half of a depsep, and costs no FLOPs", "[problem]") {
+    for (uint32_t seed = 1; seed <= 100; seed++) {
+        ConvProblem plain = random_problem(seed);
+        if (plain.op == Operator::depthwise) continue;
+        if (seed % 2 == 0) plain.dtype = DType::f16;
+        plain.residual = false;
+        ConvProblem p = plain;
+        p.residual = true;
+        INFO(p.key());
+        CHECK(p.validate() == "");
+        CHECK(p.key() == plain.key() + " residual");
+        CHECK(p.weights_key() == plain.weights_key());
+        CHECK(p.flops() == plain.flops());
+        CHECK(p.flops_inside() == plain.flops_inside());
+        CHECK(p.skip_elements() == p.output_elements());
+        CHECK(plain.skip_elements() == 0);
+        const double skip = double(p.output_elements() * size_in_bytes(p.dtype));
+        CHECK(p.bytes() == plain.bytes() + skip);
+        CHECK(p.unfused_bytes() == plain.unfused_bytes() + skip);
+        if (p.op != Operator::depsep) continue;
+        CHECK(!p.depthwise_half().residual);
+        CHECK(p.pointwise_half().residual);
     }
 }
 
@@ -208,7 +233,8 @@ TEST_CASE("equal problems have equal keys, different ones different keys", "[pro
                               [](ConvProblem &p) { p.out.bias = true; },
                               [](ConvProblem &p) { p.out.activation = Activation::relu6; },
                               [](ConvProblem &p) { p.out.activation = Activation::hardswish; },
-                              [](ConvProblem &p) { p.layout = Layout::nchw; }};
+                              [](ConvProblem &p) { p.layout = Layout::nchw; },
+                              [](ConvProblem &p) { p.residual = true; }};
     std::set<std::string> keys = {base.key()};
     for (Change change : changes) {
         ConvProblem p = base;
@@ -258,6 +284,12 @@ TEST_CASE("a problem that makes no sense is rejected with the field, what was fo
         {[](ConvProblem &p) { p.mid.activation = Activation::relu; }, {"\"mid_activation\"", "depsep"}},
         {[](ConvProblem &p) { p.op = Operator::depthwise; }, {"\"k\"", "4", "6"}},
         {[](ConvProblem &p) {
+             p.op = Operator::depthwise;
+             p.k = 0;
+             p.residual = true;
+         },
+         {"\"residual\"", "depthwise", "allowed", "conv2d, pointwise, depsep"}},
+        {[](ConvProblem &p) {
              p.op = Operator::depsep;
              p.groups = 2;
          },
@@ -306,6 +338,7 @@ TEST_CASE("the random problems of the tests are valid, repeatable and of every k
     std::set<Activation> activations;
     std::set<PadMode> pads;
     bool groups = false, multiplier = false, dilation = false;
+    std::set<Operator> with_residual;
     for (uint32_t seed = 1; seed <= 300; seed++) {
         const ConvProblem p = random_problem(seed);
         REQUIRE(p.validate() == "");
@@ -316,11 +349,13 @@ TEST_CASE("the random problems of the tests are valid, repeatable and of every k
         groups = groups || p.groups > 1;
         multiplier = multiplier || p.multiplier > 1;
         dilation = dilation || p.dilation_h > 1;
+        if (p.residual) with_residual.insert(p.op);
     }
     CHECK(operators.size() == 4);
     CHECK(activations.size() == 4);
     CHECK(pads.size() == 3);
     CHECK((groups && multiplier && dilation));
+    CHECK(with_residual == std::set<Operator>{Operator::conv2d, Operator::pointwise, Operator::depsep});
 }
 
 TEST_CASE("the edge grid is valid and holds the shapes it promises", "[problem]") {
@@ -345,7 +380,11 @@ TEST_CASE("the edge grid is valid and holds the shapes it promises", "[problem]"
             multipliers.insert(p.multiplier);
             groups.insert(p.groups);
             batch = batch || p.n == 2;
+            REQUIRE(!p.residual);
         }
+        v.residual = true;  // of a variant that adds one, all problems have one
+        if (op != Operator::depthwise)
+            for (const ConvProblem &p : edge_grid(v)) REQUIRE((p.residual && p.validate() == ""));
         for (int64_t edge : {1, 7, 8, 9, 37}) CHECK(c.count(edge));
         if (op != Operator::depthwise)
             for (int64_t edge : {1, 15, 16, 17, 33, 37}) CHECK(k.count(edge));

@@ -109,6 +109,21 @@ TEST_CASE("activations", "[reference]") {
     }
 }
 
+TEST_CASE("a residual is added after the bias and before the activation; a depsep's to its pointwise half", "[reference]") {
+    ConvProblem p = shape(Operator::pointwise, 1, 3, 1, 2, 1, 1);
+    p.out = {true, Activation::relu};
+    p.residual = true;
+    Tensors t = tensors(p, {1, 2, 3}, {1, -1}, {}, {}, {10, 1});
+    t.skip = {-5, 1, -12, 0.5f, -20, 100};
+    CHECK(output_of(t) == std::vector<double>{6, 1, 0, 0, 0, 98});
+    p = shape(Operator::depsep, 1, 1, 1, 1, 1, 1);
+    p.mid.activation = Activation::relu;
+    p.residual = true;
+    t = tensors(p, {-3}, {1}, {2});
+    t.skip = {-7};
+    CHECK(output_of(t) == std::vector<double>{-7});
+}
+
 TEST_CASE("the reference agrees with loops from the definition", "[reference]") {
     for (uint32_t seed = 1; seed <= 250; seed++) {
         ConvProblem p = random_problem(seed);
@@ -141,15 +156,15 @@ TEST_CASE("exact tensors are small integers whose sums are exact in f32, and mos
         INFO(p.key());
         Tensors t = make_exact_tensors(p, 1);
         REQUIRE(t.exact);
-        for (const std::vector<float> *v : {&t.input, &t.filter, &t.pointwise_filter, &t.mid_bias, &t.bias})
+        for (const std::vector<float> *v : {&t.input, &t.filter, &t.pointwise_filter, &t.mid_bias, &t.bias, &t.skip})
             REQUIRE(std::all_of(v->begin(), v->end(), [](float x) { return x == std::floor(x) && std::fabs(x) <= 4; }));
         for (float x : t.output) REQUIRE(std::isnan(x));
-        for (const std::vector<float> *v : {&t.input, &t.mid_bias, &t.bias}) REQUIRE(std::count(v->begin(), v->end(), 0.0f) == 0);
+        for (const std::vector<float> *v : {&t.input, &t.mid_bias, &t.bias, &t.skip}) REQUIRE(std::count(v->begin(), v->end(), 0.0f) == 0);
 
         // The sums of magnitudes: the same operator on |values| without activation bounds every partial sum.
         Tensors magnitudes = t;
         for (std::vector<float> *v :
-             {&magnitudes.input, &magnitudes.filter, &magnitudes.pointwise_filter, &magnitudes.mid_bias, &magnitudes.bias})
+             {&magnitudes.input, &magnitudes.filter, &magnitudes.pointwise_filter, &magnitudes.mid_bias, &magnitudes.bias, &magnitudes.skip})
             for (float &x : *v) x = std::fabs(x);
         magnitudes.problem.out.activation = magnitudes.problem.mid.activation = Activation::none;
         for (double x : output_of(magnitudes)) REQUIRE(x < 16777216);
@@ -192,7 +207,8 @@ TEST_CASE("exact tensors of an f16 problem stay in range, with a middle and most
         const Tensors t = make_exact_tensors(p, 1);
         // Of the magnitudes, without activation: the bounds of every partial sum.
         Tensors magnitudes = t;
-        for (std::vector<float> *v : {&magnitudes.input, &magnitudes.filter, &magnitudes.pointwise_filter, &magnitudes.mid_bias, &magnitudes.bias})
+        for (std::vector<float> *v :
+             {&magnitudes.input, &magnitudes.filter, &magnitudes.pointwise_filter, &magnitudes.mid_bias, &magnitudes.bias, &magnitudes.skip})
             for (float &x : *v) x = std::fabs(x);
         magnitudes.problem.dtype = DType::f32;
         magnitudes.problem.out.activation = magnitudes.problem.mid.activation = Activation::none;
@@ -221,7 +237,8 @@ TEST_CASE("check_output of an f16 problem passes the right halves and finds the 
         INFO(p.key());
         const bool hardswish = p.out.activation == Activation::hardswish || p.mid.activation == Activation::hardswish;
         for (const Tensors &t : {make_exact_tensors(p, seed), make_random_tensors(p, seed)}) {
-            for (float x : t.input) REQUIRE(x == rounded_to_half(x));
+            for (const std::vector<float> *v : {&t.input, &t.skip})
+                for (float x : *v) REQUIRE(x == rounded_to_half(x));
             const std::vector<float> right = rounded(t);
             AlignedArray out(DType::f16, right);
             REQUIRE(check_output(t, out.data()).message == "");
@@ -254,6 +271,7 @@ TEST_CASE("the tolerance of f16 holds for f32 sums in another order, which mostl
                 float sum = 0;
                 for (int64_t c = p.c - 1; c >= 0; c--) sum += t.input[size_t(i * p.c + c)] * rounded_to_half(t.filter[size_t(k * p.c + c)]);
                 if (p.out.bias) sum += t.bias[size_t(k)];
+                if (p.residual) sum += t.skip[size_t(i * p.k + k)];
                 out[size_t(i * p.k + k)] = sum;
             }
         INFO(p.key());
@@ -342,6 +360,7 @@ TEST_CASE("the tolerance holds for f32 sums in other orders and is not loose", "
                 float sum = 0;
                 for (int64_t c = p.c - 1; c >= 0; c--) sum += t.input[size_t(i * p.c + c)] * t.filter[size_t(k * p.c + c)];
                 if (p.out.bias) sum += t.bias[size_t(k)];
+                if (p.residual) sum += t.skip[size_t(i * p.k + k)];
                 float &y = out[size_t(i * p.k + k)];
                 y = sum;
                 if (p.out.activation == Activation::relu || p.out.activation == Activation::relu6) y = std::max(y, 0.0f);

@@ -50,19 +50,28 @@ TEST_CASE("variants have different names that begin with their fields, and are f
     CHECK(all.find("") == nullptr);
 }
 
-TEST_CASE("the last variant of each operator, type and layout is the reference, which takes everything and is built", "[registry]") {
+TEST_CASE("the last variant of each operator, type and layout is the reference, which takes everything and is built; so is one for those with a residual",
+          "[registry]") {
     for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep})
         for (DType dtype : {DType::f32, DType::f16})
             for (Layout layout : {Layout::nhwc, Layout::nchw}) {
-                const Variant *last = nullptr;
-                for (const Variant &v : Registry::builtin())
-                    if (v.op == op && v.dtype == dtype && v.layout == layout) last = &v;
+                const Variant *last = nullptr, *adding = nullptr;
+                for (const Variant &v : Registry::builtin()) {
+                    if (v.op != op || v.dtype != dtype || v.layout != layout) continue;
+                    last = &v;
+                    if (v.residual) adding = &v;
+                }
                 INFO(name(op) << " " << name(dtype) << " " << name(layout));
                 REQUIRE(last);
                 CHECK(last->is_reference());
                 CHECK(last->isa == Isa::x64);
                 CHECK(last->when_count == 0);
                 CHECK(last->kernel != nullptr);
+                REQUIRE((adding != nullptr) == (op != Operator::depthwise));
+                if (!adding) continue;
+                CHECK(adding->is_reference());
+                CHECK(adding->kernel != nullptr);
+                CHECK(adding->when_count == 1);  // the residual
             }
 }
 
@@ -246,6 +255,52 @@ TEST_CASE("a variant of another type refuses, and where there is none of a type 
     CHECK(why_none(p, only_floats, cpu_up_to(Isa::x64)) == "no CPU kernel takes f16");
     p.dtype = DType::f32;
     CHECK(why_none(p, only_floats, cpu_up_to(Isa::x64)) == "no variant takes it");
+}
+
+TEST_CASE("a variant adds a residual or does not, and refuses the other problems", "[registry]") {
+    int with = 0;
+    for (const Variant &v : Registry::builtin()) {
+        INFO(v.name);
+        const std::string text = v.name;
+        CHECK(v.residual == (text.find("_res1") != std::string::npos));
+        CHECK(!(v.residual && (is_gpu(v.isa) || v.op == Operator::depthwise)));
+        with += v.residual;
+    }
+    CHECK(with > 0);
+    ConvProblem p;
+    p.op = Operator::pointwise;
+    p.h = p.w = 6, p.c = 5, p.k = 2, p.pad_mode = PadMode::valid;
+    const Variant *const plain = Registry::builtin().select(p, cpu_up_to(Isa::x64), 1);
+    p.residual = true;
+    const Variant *const adding = Registry::builtin().select(p, cpu_up_to(Isa::x64), 1);
+    REQUIRE((plain && adding));
+    CHECK(adding->residual);
+    CHECK(plain->refuses(p) == "adds no residual, the problem has one");
+    Status status;
+    std::vector<float> filter(10), input(180), output(72), skip(72);
+    const Weights weights = {filter.data(), nullptr, nullptr, nullptr};
+    CHECK(!Plan::create(p, *plain, weights, status));
+    CHECK(status.code == Status::Code::unsupported);
+    CHECK(status.message.find("adds no residual, the problem has one") != std::string::npos);
+    CHECK(Registry::builtin().select(p, Processor(Backend::cuda), 1) == nullptr);
+    CHECK(why_none(p, Registry(plain, 1), cpu_up_to(Isa::x64)) == "no CPU kernel adds a residual");
+
+    const auto plan = Plan::create(p, *adding, weights, status);
+    REQUIRE(plan);
+    const auto refused = [&](const Plan &of, const void *added) {
+        const Status s = of.run(input.data(), output.data(), added);
+        CHECK(s.code == Status::Code::invalid_argument);
+        return s.message;
+    };
+    CHECK(plan->run(input.data(), output.data(), skip.data()).message == "");
+    CHECK(refused(*plan, nullptr) == "the pointer to the skip tensor is null, but the problem has a residual");
+    CHECK_THAT(refused(*plan, output.data()), Catch::Contains("the skip tensor overlaps the output"));
+    CHECK_THAT(refused(*plan, output.data() + 71), Catch::Contains("the skip tensor overlaps the output"));
+    p.residual = false;
+    CHECK(adding->refuses(p) == "adds a residual, the problem has none");
+    const auto without = Plan::create(p, *plain, weights, status);
+    REQUIRE(without);
+    CHECK(refused(*without, skip.data()) == "a skip tensor is given, but the problem has no residual; leave it out");
 }
 
 TEST_CASE("a plan refuses what it cannot do, with the reason", "[registry]") {

@@ -154,6 +154,32 @@ TEST_CASE("few channels are read without a copy, tested at the edges only", "[sp
     check(conv2d(6, 40, 20, 24, 3, 3), knob(&Schedule::staging, 1));
 }
 
+TEST_CASE("a residual is added to tiles, tails of pixels and of channels, by every schedule", "[specialised]") {
+    const auto adding = [](ConvProblem p) {
+        p.residual = true;
+        return p;
+    };
+    for (int64_t w : {7, 13, 14, 15, 41}) check(adding(pointwise(3, w, 24, 40)));
+    check(adding(pointwise(7, 7, 1024, 130)), knob(&Schedule::panel_ahead, 2));
+    check(adding(pointwise(3, 50, 20, 256)), knob(&Schedule::read_ahead, 2, knob(&Schedule::staging, 2)));
+    for (int64_t w : {11, 14, 29}) {
+        ConvProblem p = adding(conv2d(5, w, 20, 37, 3, 3));
+        check(p, direct);
+        check(p, knob(&Schedule::winograd, 4));
+        check(p, knob(&Schedule::k_strip, 1, direct));
+        p.op = Operator::depsep;
+        p.out.activation = Activation::none;
+        check(p);
+        check(p, knob(&Schedule::read_ahead, 2));
+        p.n = 2, p.multiplier = 2;
+        check(p, knob(&Schedule::c_block, 20));
+    }
+    ConvProblem groups = adding(conv2d(6, 17, 12, 40, 3, 3));
+    groups.groups = 2;
+    check(groups);
+    check(adding(strided(conv2d(9, 27, 24, 40, 1, 1), 2)));
+}
+
 TEST_CASE("a pointwise strip copied to scratch, with tails of pixels and channels", "[specialised]") {
     for (int64_t w : {14, 15, 27, 49}) check(pointwise(1, w, 64, 40), knob(&Schedule::staging, 2));
     check(pointwise(7, 7, 1024, 130));

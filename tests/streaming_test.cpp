@@ -204,6 +204,10 @@ TEST_CASE("streaming kernels compute what others do: tails of rows and panels, s
     check(problem(Operator::conv2d, 6, 17, 32, 16), knob(&Schedule::c_block, 16));
     for (int64_t k : {32, 48}) check(problem(Operator::conv2d, 9, 13, 16, k), knob(&Schedule::winograd, 4));
     check(problem(Operator::pointwise, 3, 50, 48, 80), knob(&Schedule::panel_ahead, 2));  // by way of two edits
+    for (ConvProblem p : {problem(Operator::pointwise, 3, 19, 24, 80), problem(Operator::depsep, 7, 30, 20, 80), problem(Operator::conv2d, 6, 25, 12, 48)}) {
+        p.residual = true;
+        check(p);
+    }
 }
 
 TEST_CASE("registers saved in the loop with most multiply-adds are counted, of innermost loops only", "[streaming]") {

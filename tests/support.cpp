@@ -97,6 +97,7 @@ std::vector<double> naive(const Tensors &t) {
                             return terms;
                         });
                     }
+                    if (p.residual) sum += double(t.skip[nchw ? size_t(((n * p.out_channels() + k) * p.p() + py) * p.q() + qx) : out.size()]);
                     out.push_back(activation(sum, p.out.activation));
                 }
     if (!nchw) return out;

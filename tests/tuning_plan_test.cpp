@@ -192,6 +192,39 @@ TEST_CASE("a row names its types, f32 where it names none", "[tuning]") {
     CHECK(why_not == "the hand-written schedules for CPUs are for f32, not f16");
 }
 
+TEST_CASE("a residual is a kernel of its own: of a row's condition, or of a problem", "[tuning]") {
+    const TemporaryFolder folder;
+    const auto plan = [&](const std::string &row) {
+        return plan_kernels(folder.write("t.json", R"({"variants": [)" + row + "]}"), {Isa::avx2, Isa::sm80});
+    };
+    const KernelSpec any = plan(R"({"op": "conv2d", "isa": ["avx2"], "scheduler": "hand", "when": {"residual": 1}})").at(0);
+    CHECK(any.name == "conv2d_f32_nhwc_avx2_hand_res1");
+    CHECK(any.residual);
+    CHECK(any.generator_params.at("residual") == "1");
+    CHECK(to_json(kernel_spec_from_json(to_json(any))) == to_json(any));
+    const KernelSpec plain = plan(R"({"op": "conv2d", "isa": ["avx2"], "scheduler": "hand"})").at(0);
+    CHECK(!plain.residual);
+    CHECK(plain.generator_params.count("residual") == 0);
+
+    const auto refused = [&](const std::string &rest, const std::string &part) {
+        CHECK_THAT(bad_input([&] { plan("{" + rest + R"(, "scheduler": "hand"})"); }), Contains("t.json: variant 0") && Contains(part));
+    };
+    refused(R"("op": "conv2d", "isa": ["avx2"], "when": {"residual": 0})", "condition \"residual\" is 0; allowed: 1");
+    refused(R"("op": "conv2d", "isa": ["avx2"], "when": {"residual": ">= 1"})", "condition \"residual\" is \">= 1\"; allowed: 1");
+    refused(R"("op": "depthwise", "isa": ["avx2"], "when": {"residual": 1})", "condition \"residual\" is for conv2d, pointwise and depsep");
+    refused(R"("op": "conv2d", "isa": ["sm80"], "when": {"residual": 1})", "condition \"residual\" is for CPUs; field \"isa\" holds sm80");
+
+    ConvProblem p = small_problem();
+    const KernelSpec without = specialise(p, Isa::avx2, "hand");
+    p.residual = true;
+    const KernelSpec with = specialise(p, Isa::avx2, "hand");
+    CHECK(with.name == without.name + "_res1");
+    CHECK(with.residual);
+    std::string why_not;
+    CHECK(!specialise_for(p, Processor(Backend::cuda), why_not));
+    CHECK(why_not == "no kernel for GPUs adds a residual");
+}
+
 TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
     const TemporaryFolder folder;
     const auto plan = [&](const std::string &row) {

@@ -136,6 +136,7 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
             const CheckResult checked = check_variant(*v, fused, 1e5);
             REQUIRE(report(checked.passed, *v, p, checked.message, check_command(*v, p, threads)));
 
+            const AlignedArray skip(p.dtype, fused.skip);
             const auto run = [&](const ConvProblem &half, const AlignedArray &input, const Weights &weights) {
                 Status status;
                 const Variant *variant = Registry::builtin().select(half, cpu, threads);
@@ -143,7 +144,7 @@ TEST_CASE("fused depsep equals depthwise then pointwise, to the last bit", "[fus
                 const std::unique_ptr<Plan> plan = Plan::create(half, *variant, weights, status);
                 REQUIRE(status.message == "");
                 AlignedArray output(half.dtype, half.output_elements());
-                REQUIRE(plan->run(input.data(), output.data()).message == "");
+                REQUIRE(plan->run(input.data(), output.data(), half.residual ? skip.data() : nullptr).message == "");
                 return output;
             };
             const Weights w = fused.weights();
@@ -180,6 +181,7 @@ TEST_CASE("a kernel that is given a shape it was not made for reports it or is r
             p.r = 2, p.s = 4;
         if (p.op == Operator::depthwise || p.op == Operator::depsep) p.multiplier = 2;
         if (p.op != Operator::depthwise) p.k = 9;
+        p.residual = v->residual;
         REQUIRE(p.validate() == "");
         if (v->refuses(p).empty()) continue;
         Tensors t = make_exact_tensors(p, check_seed);

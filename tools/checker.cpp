@@ -20,11 +20,14 @@ CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_m
     const std::unique_ptr<Plan> plan = Plan::create(tensors.problem, variant, tensors.weights(), status);
     // A variant that asks for no alignment gets none beyond the allocator's.
     const bool as_they_are = dtype == DType::f32, in_place = as_they_are && variant.output_alignment == 0;
-    AlignedArray input, output;
-    if (!as_they_are) input = AlignedArray(dtype, tensors.input);
+    AlignedArray input, skip, output;
+    if (!as_they_are) input = AlignedArray(dtype, tensors.input), skip = AlignedArray(dtype, tensors.skip);
     if (!in_place) output = AlignedArray(dtype, tensors.output);
     void *const to = in_place ? tensors.output.data() : output.data();
-    if (plan) status = plan->run(as_they_are ? tensors.input.data() : input.data(), to);
+    const auto given = [&](const std::vector<float> &values, const AlignedArray &of_dtype) {
+        return as_they_are ? static_cast<const void *>(values.data()) : of_dtype.data();
+    };
+    if (plan) status = plan->run(given(tensors.input, input), to, tensors.problem.residual ? given(tensors.skip, skip) : nullptr);
     load_elements(output.data(), dtype, output.size(), tensors.output.data());
     if (!status.ok()) return {false, 0, 0, status.message};
     return check_output(tensors, to, max_macs, variant.rel_error(tensors.problem));

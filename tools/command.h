@@ -27,8 +27,10 @@ struct MeasuredProblems {
 // both outlive the parsing. An exception that leaves a sub-command becomes one sentence on stderr and exit_bad_input.
 void add_list_command(CLI::App &app, int &exit_code);
 void add_check_command(CLI::App &app, int &exit_code);
+void add_compile_command(CLI::App &app, int &exit_code);
 void add_run_command(CLI::App &app, int &exit_code);
 void add_bench_command(CLI::App &app, int &exit_code);
+void add_import_command(CLI::App &app, int &exit_code);
 void add_peak_command(CLI::App &app, int &exit_code);
 void add_records_command(CLI::App &app, int &exit_code);
 void add_tune_command(CLI::App &app, int &exit_code);  // and tune-trial, which it starts for each trial

@@ -22,7 +22,7 @@ namespace sepal {
 namespace {
 
 struct Options {
-    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, output, tuning, packed, save_packed;
+    std::string problems, name, variant, input, filter, bias, pointwise_filter, mid_bias, skip, output, tuning, packed, save_packed;
     int threads = std::max(1, int(std::thread::hardware_concurrency()));
     DeviceOption device;
 };
@@ -80,11 +80,11 @@ std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSou
 
 // Computes the output, on the host or on a GPU.
 Status compute(const ConvProblem &p, const Variant &variant, const std::shared_ptr<const PackedWeights> &weights, const Device &device, const AlignedArray &input,
-               AlignedArray &output) {
+               const AlignedArray &skip, AlignedArray &output) {
     Status status;
     if (!device.gpu) {
         const std::unique_ptr<Plan> plan = Plan::create(p, variant, weights, status);
-        return plan ? plan->run(input.data(), output.data()) : status;
+        return plan ? plan->run(input.data(), output.data(), p.residual ? skip.data() : nullptr) : status;
     }
     const std::unique_ptr<GpuPlan> plan = GpuPlan::create(p, variant, weights, device.gpu, status);
     if (!plan) return status;
@@ -115,6 +115,8 @@ int run(const Options &o) {
     const std::vector<float> pointwise =
         read_tensor(p, "--pointwise-filter", o.pointwise_filter, "pointwise_filter", unpacked && depsep, {p.k, p.mid_channels()});
     const std::vector<float> bias = read_tensor(p, "--bias", o.bias, "bias", unpacked && p.out.bias, {p.out_channels()});
+    const std::vector<int64_t> shape = p.output_shape();
+    const AlignedArray skip(p.dtype, read_tensor(p, "--skip", o.skip, "skip tensor", p.residual, shape, p.dtype));
     for (const std::string &file : {o.output, o.save_packed})
         if (!file.empty()) check_writable(file);
     if (o.output == o.save_packed) throw BadInput("--output and --save-packed name the same file; give each its own");
@@ -137,9 +139,8 @@ int run(const Options &o) {
         weights = PackedWeights::pack(p, *variant, {filter.data(), mid_bias.data(), pointwise.data(), bias.data()}, status);
     else
         weights = read_packed_file(o.packed, p, *variant);
-    if (weights) status = compute(p, *variant, weights, device, input, output);
+    if (weights) status = compute(p, *variant, weights, device, input, skip, output);
     if (!status.ok()) throw std::runtime_error(fmt::format("{}: problem \"{}\": {}", o.problems, p.name, status.message));
-    const std::vector<int64_t> shape = p.output_shape();
     if (!o.save_packed.empty()) write_packed_file(o.save_packed, *weights);
     write_npy(o.output, shape, output.data(), p.dtype);
     fmt::print("{}: {} {} by {}{}\n", p.name, o.output, shape_text(shape), variant->name,
@@ -154,7 +155,7 @@ int run(const Options &o) {
 
 void add_run_command(CLI::App &app, int &exit_code) {
     auto options = std::make_shared<Options>();
-    CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (C order; float32, input and output of an f16 problem float16)");
+    CLI::App *command = app.add_subcommand("run", "Run one problem on .npy arrays (C order; float32, input, skip tensor and output of an f16 problem float16)");
     command->add_option("--problems", options->problems, "File of problems")->required();
     command->add_option("--name", options->name, "The problem; may be left out when the file has one");
     command->add_option("--variant", options->variant,
@@ -165,6 +166,7 @@ void add_run_command(CLI::App &app, int &exit_code) {
         command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]"),
         command->add_option("--pointwise-filter", options->pointwise_filter, "depsep: [K, C * M]"),
         command->add_option("--bias", options->bias, "With bias: one for each output channel")};
+    command->add_option("--skip", options->skip, "With residual: what is added, [N, P, Q, output channels]");
     CLI::Option *save =
         command->add_option("--save-packed", options->save_packed, "Write the filters and biases to this file, as the variant reads them");
     CLI::Option *packed =

@@ -62,7 +62,7 @@ std::vector<int64_t> channels_around(int64_t unit) {
 
 class Grid {
 public:
-    explicit Grid(const Variant &variant) : op_(variant.op), dtype_(variant.dtype), layout_(variant.layout) {
+    explicit Grid(const Variant &variant) : op_(variant.op), dtype_(variant.dtype), layout_(variant.layout), residual_(variant.residual) {
         for (int i = 0; i < variant.when_count; i++) {
             const Condition &condition = variant.when[size_t(i)];
             if (condition.relation != Condition::Relation::multiple_of) continue;
@@ -82,6 +82,7 @@ public:
         p.op = op_;
         p.dtype = dtype_;
         p.layout = layout_;
+        p.residual = residual_;
         p.n = at.n;
         p.h = at.h;
         p.w = at.w;
@@ -115,6 +116,7 @@ private:
     Operator op_;
     DType dtype_;
     Layout layout_;
+    bool residual_;
     int64_t c_unit_ = 1, k_unit_ = 1;
 };
 
@@ -188,6 +190,7 @@ ConvProblem random_problem(uint32_t seed) {
         if (p.op == Operator::depthwise || p.op == Operator::depsep) p.multiplier = draw(0, 2) ? 1 : draw(1, 3);
         p.out = {draw(0, 1) == 1, activations[draw(0, 3)]};
         if (p.op == Operator::depsep) p.mid = {draw(0, 1) == 1, activations[draw(0, 3)]};
+        if (p.op != Operator::depthwise) p.residual = draw(0, 3) == 0;
         if (p.validate().empty() && p.flops() <= 4e7) return p;
     }
 }

@@ -11,8 +11,9 @@ namespace sepal {
 // For the variant's operator and type: channels around its vectors and panels (1, one less, exact, one more, primes); 1x1, one-row,
 // one-column, odd and even images; every width from 1 to 17 and up to 31; filters larger than the image, even and flat ones;
 // strides 1 to 3, dilation, asymmetric padding and padding wider than the filter; multipliers 1 to 3; groups; batch 2; all
-// activations; with and without biases; of a variant that takes whole vectors of channels only, each image with such. Whether the variant takes a problem is not looked at. Named "edge.<operator>.<index>";
-// images of at most 31 pixels a side and 150 channels.
+// activations; with and without biases; with a residual where the variant adds one; of a variant that takes whole vectors of channels only,
+// each image with such. Whether the variant takes a problem is not looked at. Named "edge.<operator>.<index>"; images of at most 31 pixels a
+// side and 150 channels.
 std::vector<ConvProblem> edge_grid(const Variant &variant);
 
 // A valid f32 problem of any operator, equal for equal seeds, named "random.<seed>"; at most 20 million multiply-adds.

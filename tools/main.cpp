@@ -28,6 +28,8 @@ int main(int argc, char **argv) {
         sepal::add_check_command(app, exit_code);
         sepal::add_bench_command(app, exit_code);
         sepal::add_run_command(app, exit_code);
+        sepal::add_compile_command(app, exit_code);
+        sepal::add_import_command(app, exit_code);
         sepal::add_records_command(app, exit_code);
         sepal::add_tune_command(app, exit_code);
         app.parse(argc, argv);

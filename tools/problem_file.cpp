@@ -27,7 +27,7 @@ constexpr std::string_view set_keys[] = {"problems", "suite", "title", "descript
 constexpr std::string_view problem_keys[] = {
     "name",     "op",  "n",      "h",          "w",     "c",      "k",    "r",        "s",          "stride",
     "dilation", "pad", "groups", "multiplier", "dtype", "layout", "bias", "mid_bias", "activation", "mid_activation",
-    "max_rel_error", "published", "occurs"};
+    "residual", "max_rel_error", "published", "occurs"};
 constexpr int64_t most_occurrences = 1000000;
 
 template<typename Keys>
@@ -192,6 +192,7 @@ ConvProblem read_problem(const json &object, const std::string &file_label, size
     reader.optional_bool("bias", p.out.bias);
     reader.optional_bool("mid_bias", p.mid.bias);
     reader.optional_named("activation", p.out.activation, activation_from_name, activation_names());
+    reader.optional_bool("residual", p.residual);
     reader.optional_number("max_rel_error", p.max_rel_error);
     reader.optional_named("mid_activation", p.mid.activation, activation_from_name, activation_names());
     if (reader.has("occurs")) occurs = reader.integer_from_to("occurs", 1, most_occurrences);
@@ -273,6 +274,7 @@ std::string to_json(const ConvProblem &p) {
     }
     o["bias"] = p.out.bias;
     o["activation"] = name(p.out.activation);
+    if (p.residual) o["residual"] = true;
     if (p.max_rel_error != ConvProblem().max_rel_error) o["max_rel_error"] = p.max_rel_error;
     return o.dump();
 }

@@ -9,9 +9,9 @@ import json
 import math
 import os
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True  # this folder is part of the sources
+from files import BadInput, write_file
 from report_peers import is_own, is_peer, peers_plot, read_tuning, tuning_section, verdict
 from report_plots import bars, best, fused_plot, label, number, problems, roofline_plot, sweep_plot, timed
 from report_static import static_sections
@@ -33,10 +33,6 @@ tr.sub td { text-align: left; border-bottom: none; padding-top: .5rem; white-spa
 tr.group td { background: #fafbfc; font-weight: 600; text-align: left; border-top: 2px solid #bbb; } .ok { color: #0a6b3d; } .bad { color: #b00020; font-weight: 600; } .skip { color: #555; }
 dt { font-weight: 600; margin-top: .4rem; } dd { margin: 0 0 0 1.2rem; max-width: 78ch; } li { margin: .25rem 0; } summary { cursor: pointer; }
 """
-
-
-class BadInput(Exception):
-    pass
 
 
 def load(path):
@@ -286,22 +282,6 @@ def whole(title, sections):
     return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{esc(title)}</title><style>{STYLE}</style></head><body>' + "\n".join(sections) + "</body></html>\n"
 
 
-def write(path, text):
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path) or ".", delete=False) as file:
-            temporary = file.name
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as e:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise BadInput(f"{path}: cannot be written: {e.strerror}")
-
-
 def main(arguments):
     if len(arguments) < 2:
         raise BadInput(f"usage: report.py RESULTS.json OUT.html [TUNING.jsonl ...]; {len(arguments)} arguments were given")
@@ -317,8 +297,8 @@ def main(arguments):
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sepal", "font.family": "sans-serif", "font.size": 10, "axes.edgecolor": "#888"})
     if "static_reports" in data:
-        return write(arguments[1], whole(data.get("title") or "Static GPU report", static_sections(data, esc, table)))
-    write(arguments[1], page(data, tuning))
+        return write_file(arguments[1], whole(data.get("title") or "Static GPU report", static_sections(data, esc, table)))
+    write_file(arguments[1], page(data, tuning))
 
 
 if __name__ == "__main__":

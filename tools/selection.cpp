@@ -56,10 +56,14 @@ ProblemSet problems_matching(const std::string &file, const std::string &suite, 
 }
 
 std::string why_none(const ConvProblem &problem, const Registry &registry, const Processor &processor) {
-    const bool has_type = std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return processor.runs(v.isa) && v.dtype == problem.dtype && v.layout == problem.layout; });
-    if (has_type) return "no variant takes it";
-    return fmt::format("no {} kernel takes {}{}", processor.backend() == Backend::cpu ? "CPU" : name(processor.backend()), name(problem.dtype),
-                       problem.layout == Layout::nhwc ? "" : fmt::format(" in {}", name(problem.layout)));
+    const auto has = [&](const auto &wanted) {
+        return std::any_of(registry.begin(), registry.end(), [&](const Variant &v) { return processor.runs(v.isa) && wanted(v); });
+    };
+    const std::string_view of = processor.backend() == Backend::cpu ? "CPU" : name(processor.backend());
+    if (!has([&](const Variant &v) { return v.dtype == problem.dtype; })) return fmt::format("no {} kernel takes {}", of, name(problem.dtype));
+    if (!has([&](const Variant &v) { return v.layout == problem.layout; })) return fmt::format("no {} kernel takes {}", of, name(problem.layout));
+    if (problem.residual && !has([](const Variant &v) { return v.residual; })) return fmt::format("no {} kernel adds a residual", of);
+    return "no variant takes it";
 }
 
 std::string why_not_runnable(const Variant &variant, const Processor &processor) {

@@ -1,6 +1,7 @@
 #include "cuda_device.h"
 
 #include "cuda_api.h"
+#include "runtime/execution.h"
 #include "runtime/kernel_call.h"
 
 #include <HalideRuntimeCuda.h>
@@ -109,7 +110,7 @@ CudaDevice::CudaDevice(int device, void *context, void *stream, bool own) : devi
     info_.l2_bytes = attribute(l2_cache_size);
     info_.driver_version = driver_version();
     if (size_t total = 0; cuDeviceTotalMem.quietly(&total, device) == success) info_.memory_bytes = int64_t(total);
-    record_kernel_errors();
+    install_handlers();
     set_handlers();
     std::lock_guard<std::mutex> lock(contexts().mutex);
     contexts().devices[context_]++;

@@ -108,7 +108,7 @@ Status GpuPlan::run(const GpuArray &input, GpuArray &output) const {
     Descriptor in, out;
     describe(in, input, arguments.input);
     describe(out, output, arguments.output);
-    return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, out).data(), contents_->variant->name);
+    return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, nullptr, out).data(), contents_->variant->name);
 }
 
 }  // namespace sepal

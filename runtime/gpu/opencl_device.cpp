@@ -1,5 +1,6 @@
 #include "opencl_device.h"
 
+#include "runtime/execution.h"
 #include "runtime/kernel_call.h"
 #include "runtime/kernel_error.h"
 
@@ -152,7 +153,7 @@ OpenClDevice::OpenClDevice(void *device, int index, void *context, void *queue) 
     info_.memory_bytes = int64_t(number_of<uint64_t>(device, device_global_memory));
     info_.half_precision = text_of(opencl().clGetDeviceInfo, device, device_extensions).find("cl_khr_fp16") != std::string::npos;
     max_allocation_ = number_of<uint64_t>(device, device_max_allocation);
-    record_kernel_errors();
+    install_handlers();
 }
 
 OpenClDevice::~OpenClDevice() {

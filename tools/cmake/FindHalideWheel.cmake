@@ -1,7 +1,8 @@
 # Halide as PyPI's `halide` wheel installs it in the site-packages of ${SEPAL_PYTHON}:
 #   Halide::Halide        headers and libHalide, for the programs that generate kernels
 #   Halide::Runtime       HalideRuntime.h alone, for what applications link
-#   SEPAL_HALIDE_PLUGINS  folder of the autoscheduler plugins
+#   SEPAL_HALIDE_LICENSE  its licence
+#   SEPAL_HALIDE_FOLDER   the folder of libHalide, and of the autoschedulers
 execute_process(
     COMMAND ${SEPAL_PYTHON} -c "import importlib.util, importlib.metadata, os; print(os.path.dirname(importlib.util.find_spec('halide').origin)); print(importlib.metadata.version('halide'))"
     OUTPUT_VARIABLE halide_location ERROR_VARIABLE halide_error RESULT_VARIABLE halide_result OUTPUT_STRIP_TRAILING_WHITESPACE)
@@ -15,7 +16,8 @@ list(GET halide_location 1 SEPAL_HALIDE_VERSION)
 if(NOT SEPAL_HALIDE_VERSION VERSION_EQUAL 21.0.0)
     message(FATAL_ERROR "Python package halide is ${SEPAL_HALIDE_VERSION}; Sepal is made for 21.0.0 (requirements.txt)")
 endif()
-set(SEPAL_HALIDE_PLUGINS ${halide_root}/lib64)
+set(SEPAL_HALIDE_FOLDER ${halide_root}/lib64)
+file(GLOB SEPAL_HALIDE_LICENSE ${halide_root}/../halide-${SEPAL_HALIDE_VERSION}.dist-info/licenses/LICENSE.txt)
 
 add_library(Halide::Runtime INTERFACE IMPORTED)
 target_include_directories(Halide::Runtime SYSTEM INTERFACE ${halide_root}/include)

@@ -47,6 +47,8 @@ list(LENGTH kernel_names kernel_count)
 list(LENGTH packer_names packer_count)
 message(STATUS "${kernel_count} kernels and ${packer_count} packers planned for ${SEPAL_ISAS}")
 
+add_executable(sepal-table compile/table_main.cpp)
+target_link_libraries(sepal-table PRIVATE sepal_kernel_table fmt::fmt-header-only)
 add_executable(sepal-compile compile/compile_main.cpp)
 target_link_libraries(sepal-compile PRIVATE sepal_codegen fmt::fmt-header-only nlohmann_json::nlohmann_json)
 
@@ -77,16 +79,16 @@ foreach(packer IN LISTS packer_names)
 endforeach()
 add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> runtime ${kernel_dir}/halide_runtime.o
     DEPENDS sepal-compile VERBATIM)
-add_custom_command(OUTPUT ${kernel_dir}/sepal_variants.inc
-    COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> table ${kernel_dir}/sepal_variants.inc ${kernel_specs}
-    DEPENDS sepal-compile ${kernel_built} ${kernel_specs} COMMENT "Table of ${kernel_count} variants" VERBATIM)
+set(builtin_table ${kernel_dir}/sepal_builtin_kernels.c)
+add_custom_command(OUTPUT ${builtin_table}
+    COMMAND sepal-table ${builtin_table} sepal_builtin_kernels ${kernel_specs}
+    DEPENDS sepal-table ${kernel_built} ${kernel_specs} COMMENT "Table of ${kernel_count} variants" VERBATIM)
 
 # Halide's runtime, once for all kernels: the thread pool, memory, error handling.
 add_library(sepal_halide_runtime STATIC ${kernel_dir}/halide_runtime.o)
 set_target_properties(sepal_halide_runtime PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(sepal_halide_runtime INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
-add_library(sepal_kernels STATIC compile/builtin_registry.cpp ${kernel_dir}/sepal_variants.inc ${kernel_objects})
+add_library(sepal_kernels STATIC ${CMAKE_SOURCE_DIR}/runtime/builtin_registry.cpp ${builtin_table} ${kernel_objects})
 set_source_files_properties(${kernel_objects} ${kernel_dir}/halide_runtime.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
-target_include_directories(sepal_kernels PRIVATE ${kernel_dir})
 target_link_libraries(sepal_kernels PUBLIC sepal_problem sepal_halide_runtime)

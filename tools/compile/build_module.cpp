@@ -1,7 +1,11 @@
 #include "build_module.h"
 
+#include <dlfcn.h>
+
+#include <filesystem>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 
 using namespace Halide;
 
@@ -27,13 +31,20 @@ const Autoscheduler autoschedulers[] = {
     {"li2018", true, "Li2018", {{"parallelism", "132"}}},
 };
 
+// Where libHalide was loaded from, which has the autoschedulers beside it.
+std::string halide_folder() {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void *>(&load_plugin), &info) == 0) throw std::runtime_error("the folder of libHalide cannot be found");
+    return std::filesystem::path(info.dli_fname).parent_path().string();
+}
+
 AutoschedulerParams autoscheduler_for(const std::string &scheduler, Isa isa) {
     for (const Autoscheduler &a : autoschedulers) {
         if (scheduler != a.scheduler || is_gpu(isa) != a.for_gpus) continue;
         static std::mutex mutex;
         static std::set<std::string> loaded;
         std::lock_guard<std::mutex> lock(mutex);
-        if (loaded.insert(scheduler).second) load_plugin(std::string(SEPAL_HALIDE_PLUGINS) + "/libautoschedule_" + scheduler + ".so");
+        if (loaded.insert(scheduler).second) load_plugin(halide_folder() + "/libautoschedule_" + scheduler + ".so");
         return AutoschedulerParams(a.halide_name, a.params);
     }
     return {};

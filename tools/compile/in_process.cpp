@@ -126,6 +126,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
     for (const Condition &c : kept.when) v.when[size_t(v.when_count++)] = c;
     v.filter_layout = kept.filter_layout;
     v.block_pixels = kept.block_pixels, v.block_two_rows = kept.block_two_rows;
+    v.residual = kept.residual;
     v.output_alignment = kept.output_alignment;
     contents->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::unique_ptr<InProcessKernel>(new InProcessKernel(std::move(contents)));

@@ -30,6 +30,7 @@ int64_t default_value(Field field) {
     case Field::stride_h: case Field::stride_w: case Field::dilation_h: case Field::dilation_w: case Field::groups: case Field::multiplier:
         return 1;
     case Field::pad_top: case Field::pad_left: case Field::pad_bottom: case Field::pad_right: case Field::activation: case Field::mid_activation:
+    case Field::residual:
         return 0;
     default: return -1;
     }
@@ -55,6 +56,7 @@ std::vector<Field> specialised_fields(Operator op) {
 std::vector<Condition> specialised_to(const ConvProblem &problem) {
     std::vector<Condition> when;
     for (Field f : specialised_fields(problem.op)) when.push_back({f, Condition::Relation::equal, value(problem, f)});
+    if (problem.residual) when.push_back({Field::residual, Condition::Relation::equal, 1});
     return when;
 }
 
@@ -78,6 +80,7 @@ KernelSpec begin_spec(Operator op, DType dtype, Layout layout, Isa isa, const st
     spec.isa = isa;
     spec.scheduler = scheduler;
     spec.when = when;
+    spec.residual = std::any_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; });
     spec.generator = name(op);
     spec.filter_layout.kind = op == Operator::depthwise ? FilterLayout::Kind::as_given : FilterLayout::Kind::panels;
     return spec;
@@ -325,6 +328,13 @@ struct Row {
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
+    // Refuses a residual where no generator or schedule has one.
+    void check_residual(const std::vector<Condition> &when, Operator op, Isa isa) const {
+        if (std::none_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; })) return;
+        if (op == Operator::depthwise) fail("condition \"residual\" is for conv2d, pointwise and depsep");
+        if (is_gpu(isa)) fail(fmt::format("condition \"residual\" is for CPUs; field \"isa\" holds {}", name(isa)));
+    }
+
     // A row of streaming kernels is for those problems of its suite that they pay for; the next row serves the others.
     bool passes_over(const ConvProblem &problem, Isa isa) const { return is_streaming(schedule()) && !streaming_pays(problem, isa); }
 
@@ -341,6 +351,8 @@ struct Row {
             const int64_t number = value.is_number_integer() ? value.get<int64_t>() : std::strtoll(text.c_str() + (least ? 2 : multiple ? 1 : 0), nullptr, 10);
             if (!(value.is_number_integer() || least || multiple) || (multiple && number < 1))
                 fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\" or \"% 4\"", key, value.dump()));
+            if (*field == Field::residual && (!value.is_number_integer() || number != 1))
+                fail(fmt::format("condition \"residual\" is {}; allowed: 1, or nothing for kernels that add none", value.dump()));
             using Relation = Condition::Relation;
             out.push_back({*field, least ? Relation::at_least : multiple ? Relation::multiple_of : Relation::equal, number});
         }
@@ -402,6 +414,10 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
     if (is_gpu(processor.best)) {
         why_not = why_no_gpu_schedule(problem.layout);
         if (!why_not.empty()) return std::nullopt;
+        if (problem.residual) {
+            why_not = "no kernel for GPUs adds a residual";
+            return std::nullopt;
+        }
         const bool tensor_cores = backend(processor.best) == Backend::cuda && problem.dtype == DType::f16 && why_not_on_tensor_cores(problem).empty();
         return tensor_cores ? specialise_on_tensor_cores(problem, processor.best) : specialise_on_gpu(problem, processor.best);
     }
@@ -460,6 +476,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             row.check_scheduler(scheduler, isa);
             if (layout != Layout::nhwc && scheduler != "reference" && (scheduler != "hand" || is_gpu(isa) || dtype != DType::f32))
                 row.fail(fmt::format("field \"layout\" holds \"{}\", for which there are schedules hand, of f32 on CPUs, and reference", name(layout)));
+            row.check_residual(row.conditions(), op, isa);
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (is_gpu(isa)) {
                 const bool tensor_cores = row.on_tensor_cores();
@@ -472,7 +489,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                     continue;
                 }
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout) continue;
+                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout || problem.residual) continue;
                     if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
                     KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
                                                    : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
@@ -588,7 +605,7 @@ std::string to_json(const KernelSpec &spec) {
     j.update({{"op", name(spec.op)}, {"dtype", name(spec.dtype)}, {"layout", name(spec.layout)}, {"suite", spec.suite},
               {"tuned_threads", spec.tuned_threads}, {"knobs", knob_list}, {"when", when},
               {"filter_layout", {{"kind", int(spec.filter_layout.kind)}, {"panel", spec.filter_layout.panel}, {"tile", spec.filter_layout.tile}}},
-              {"block_pixels", spec.block_pixels}, {"block_two_rows", spec.block_two_rows}});
+              {"block_pixels", spec.block_pixels}, {"block_two_rows", spec.block_two_rows}, {"residual", spec.residual}});
     return j.dump(1) + "\n";
 }
 
@@ -610,6 +627,7 @@ KernelSpec kernel_spec_from_json(const std::string &text) {
     spec.filter_layout = {FilterLayout::Kind(layout.at("kind").get<int>()), layout.at("panel"), layout.at("tile")};
     spec.block_pixels = j.at("block_pixels");
     spec.block_two_rows = j.at("block_two_rows");
+    spec.residual = j.at("residual");
     return spec;
 }
 

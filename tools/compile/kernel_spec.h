@@ -29,7 +29,7 @@ struct FunctionSpec {
 
 // Its name is <op>_<dtype>_<layout>_<isa>_<scheduler>[_<knob or field><n>]*: the knobs that the row sets, then the fields that it
 // fixes. A kernel specialised to a problem leaves out those at their defaults (stride 1, dilation 1, groups 1, multiplier 1, no
-// padding, no activation). The knobs of a tuned kernel are all that are not 0.
+// padding, no activation, no residual). The knobs of a tuned kernel are all that are not 0.
 struct KernelSpec : FunctionSpec {
     Operator op = Operator::conv2d;
     DType dtype = DType::f32;
@@ -41,6 +41,7 @@ struct KernelSpec : FunctionSpec {
     FilterLayout filter_layout;                          // Variant::filter_layout
     int64_t block_pixels = 0;                            // Variant::block_pixels, block_two_rows
     bool block_two_rows = false;
+    bool residual = false;                               // Variant::residual: `when` says so, too
 };
 
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
@@ -48,7 +49,7 @@ struct KernelSpec : FunctionSpec {
 KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when,
                      DType dtype = DType::f32, Layout layout = Layout::nhwc);
 
-// A kernel for exactly the shape, padding and activations of the problem, but any batch size (a pointwise kernel: any
+// A kernel for exactly the shape, padding, activations and residual of the problem, but any batch size (a pointwise kernel: any
 // number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
 
@@ -58,7 +59,7 @@ KernelSpec any_shape_nchw(Operator op, Isa isa, const NchwSchedule &knobs, const
 KernelSpec specialise_nchw(const ConvProblem &problem, Isa isa, const NchwSchedule &knobs = {});
 
 // The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
-// and multiplier = 1 for a depthwise half.
+// and multiplier = 1 for a depthwise half. No kernel for GPUs adds a residual: the problem has none.
 KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &knobs, const std::vector<Condition> &when);
 KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {}, const std::string &scheduler = "hand");
 

@@ -26,6 +26,7 @@ struct Entry {
     Timing timing;
     std::unique_ptr<InProcessKernel> kernel;
     std::unique_ptr<Plan> plan;
+    const void *skip = nullptr;  // of a problem with a residual
     int64_t batch = 1;
     double run_seconds = 0;
 
@@ -58,7 +59,7 @@ void check(Entry &e, Tensors &tensors) {
 double run(Entry &e, int64_t runs, const AlignedArray &input, AlignedArray &output) {
     const double start = now();
     for (int64_t i = 0; i < runs; i++) {
-        const Status status = e.plan->run(input.data(), output.data());
+        const Status status = e.plan->run(input.data(), output.data(), e.skip);
         if (status.ok()) continue;
         e.fail(Verdict::refused, status.message);
         return 0;
@@ -94,11 +95,12 @@ TrialAnswer do_trial(const TrialRequest &request, const std::function<void()> &c
     Tensors tensors = make_exact_tensors(request.problem, check_seed);
     for (Entry &e : entries)
         if (e.alive()) check(e, tensors);
-    const AlignedArray input(request.problem.dtype, tensors.input);
+    const AlignedArray input(request.problem.dtype, tensors.input), skip(request.problem.dtype, tensors.skip);
     AlignedArray output(request.problem.dtype, request.problem.output_elements());
     for (Entry &e : entries) {
         if (!e.alive()) continue;
         Status status;
+        if (request.problem.residual) e.skip = skip.data();
         e.plan = Plan::create(request.problem, e.kernel->variant(), tensors.weights(), status);
         if (!status.ok()) e.fail(Verdict::refused, status.message);
         if (e.alive()) choose_batch(e, input, output);

@@ -1,0 +1,98 @@
+// sepal compile: kernels for the problems of a file, as a library that an application links with Sepal's runtime.
+#include "tools/command.h"
+#include "tools/compile/compile_kernel.h"
+#include "tools/compile/kernel_library.h"
+#include "tools/selection.h"
+#include "tools/tuning/database.h"
+#include "tools/tuning/knob_source.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+namespace sepal {
+namespace {
+
+struct Options {
+    std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", spec, link;
+    std::vector<std::string> isas;
+    int threads = 1;
+    bool plan_only = false;
+};
+
+KernelLibrary plan(const Options &o) {
+    if (o.problems.empty()) throw BadInput("--problems is missing: the file of the problems to compile kernels for");
+    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + cpu_isa_names());
+    KernelLibraryRequest request;
+    request.name = o.library;
+    request.scheduler = o.scheduler;
+    request.threads = o.threads;
+    for (const std::string &text : o.isas) request.isas.push_back(library_isa(text));
+    if (!o.tuning.empty()) {
+        const TuningDatabase database = read_tuning_files({o.tuning});
+        print_warnings(database.complaints);
+        request.records = database.records;
+    }
+    return plan_library(request, problems_matching(o.problems, "", o.name).problems, o.problems);
+}
+
+void compile(const Options &o) {
+    if (!o.spec.empty()) {  // one step of a build
+        if (o.output.empty()) throw BadInput("--output is missing: the folder of the object");
+        compile_library_object(o.spec, o.library, o.output);
+        return;
+    }
+    if (o.output.empty()) throw BadInput("--output is missing: the folder to write to");
+    if (!o.link.empty()) {  // the last step of a build
+        write_library_table(o.output, o.link);
+        return;
+    }
+    const KernelLibrary library = plan(o);
+    write_library_plan(library, o.output);
+    for (const std::string &note : library.notes) fmt::print(stderr, "sepal: {}\n", note);
+    if (o.plan_only) {
+        for (const KernelSpec &spec : library.kernels) fmt::print("{}\n", spec.name);
+        for (const FunctionSpec &spec : library.packers) fmt::print("{}\n", spec.name);
+        return;
+    }
+    size_t done = 0;
+    const size_t count = library.kernels.size() + library.packers.size();
+    const auto object = [&](const std::string &name) {
+        fmt::print("[{}/{}] {}\n", ++done, count, name);
+        std::fflush(stdout);
+        compile_library_object(fmt::format("{}/{}.spec.json", o.output, name), o.library, o.output);
+    };
+    for (const KernelSpec &spec : library.kernels) object(spec.name);
+    for (const FunctionSpec &spec : library.packers) object(spec.name);
+    write_library_table(o.output, o.library);
+    make_static_library(library, o.output);
+    fmt::print("{0}/{1}.h, {0}/{1}.c, {0}/lib{1}.a: {2} kernels for {3} problems\n"
+               "Build with: cc -c app.c -I{0} $(pkg-config --cflags sepal) && c++ app.o -L{0} -l{1} $(pkg-config --libs sepal)\n",
+               o.output, o.library, library.kernels.size(), library.problems.size());
+}
+
+}  // namespace
+
+void add_compile_command(CLI::App &app, int &exit_code) {
+    auto options = std::make_shared<Options>();
+    CLI::App *command = app.add_subcommand("compile", "Compile kernels for the problems of a file to a library for applications");
+    command->add_option("--problems", options->problems, "The file of problems");
+    command->add_option("--name", options->name, "Only problems whose names match this pattern");
+    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + cpu_isa_names())->delimiter(',');
+    command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 or li2018")->capture_default_str();
+    command->add_option("--tuning", options->tuning, "A file of tuning records, of `sepal tune`");
+    command->add_option("--threads", options->threads, "Of the records: those measured on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("-o,--output", options->output, "The folder to write to, made if it is not there");
+    command->add_option("--library", options->library, "Name of the library and prefix of its functions")->capture_default_str();
+    command->add_flag("--plan", options->plan_only, "Write the header and a .spec.json for each kernel only, and print their names: for build systems");
+    command->add_option("--spec", options->spec, "Compile the kernel of this .spec.json only");
+    command->add_option("--table", options->link, "Write the table of this library, whose kernels are compiled, only");
+    command->callback([options, &exit_code] {
+        compile(*options);
+        exit_code = exit_ok;
+    });
+}
+
+}  // namespace sepal
