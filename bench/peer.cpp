@@ -3,6 +3,7 @@
 #include "threads.h"
 #include "tools/environment.h"
 #include "tools/problem_file.h"
+#include "tools/installed.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -71,8 +72,8 @@ PeerTools find_peer_tools(const std::string &python) {
     if (!tools.python.empty() && !can_run(tools.python))
         throw BadInput(fmt::format("{}: the Python \"{}\" cannot be executed; tools/peers.sh makes one with all peers, build/peers/bin/python3",
                                    python.empty() ? "SEPAL_PEERS_PYTHON" : "--peers-python", tools.python));
-    if (tools.python.empty()) tools.python = SEPAL_PEERS_PYTHON_DEFAULT;
-    if (tools.script.empty()) tools.script = SEPAL_PEERS_SCRIPT_DEFAULT;
+    if (tools.python.empty()) tools.python = build_setting("peers_python");
+    if (tools.script.empty()) tools.script = build_setting("peers_script");
     return tools;
 }
 

@@ -59,10 +59,8 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
     if (p.residual) skip = output;
     for (const PackedTensor &t : constants)
         constant_views.push_back(ArgumentView::dense(element_of(t.dtype), std::vector<int64_t>(t.extents.begin(), t.extents.begin() + ptrdiff_t(t.dimensions))));
-    if (p.op != Operator::pointwise) {
-        const Padding z = p.pad();
-        for (int64_t v : {p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, z.top, z.left}) scalars.push_back(int32_t(v));
-    }
+    if (p.op != Operator::pointwise)
+        for (int64_t v : p.geometry()) scalars.push_back(int32_t(v));
     if (p.op == Operator::depthwise || p.op == Operator::depsep) scalars.push_back(int32_t(p.multiplier));
     if (p.op == Operator::depsep) scalars.push_back(int32_t(p.mid.activation));
     scalars.push_back(int32_t(p.out.activation));

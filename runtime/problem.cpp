@@ -148,6 +148,10 @@ std::string ConvProblem::validate() const {
     const Padding z = pad();
     if (dilation_h > limit / r || dilation_w > limit / s || h + z.top + z.bottom > limit || w + z.left + z.right > limit)
         return "the dilated filter or the padded input is more than 2147483647 pixels high or wide";
+    // A tile of 15 outputs that begins at the last one ends 14 strides, each at most the padded input, behind it.
+    constexpr int64_t most_pixels = limit / 16;
+    if (op != Operator::pointwise && (h + z.top + z.bottom > most_pixels || w + z.left + z.right > most_pixels))
+        return fmt::format("the padded input is {} rows high and {} pixels wide; allowed: {}", h + z.top + z.bottom, w + z.left + z.right, most_pixels);
     const int64_t filter_h = dilation_h * (r - 1) + 1, filter_w = dilation_w * (s - 1) + 1;
     if (h + z.top + z.bottom < filter_h)
         return fmt::format("the padded input is {} rows high, less than the dilated filter's {}; the output would be empty",
@@ -181,6 +185,11 @@ Padding ConvProblem::pad() const {
 int64_t ConvProblem::p() const {
     const Padding z = pad();
     return output_extent(h, z.top, z.bottom, r, stride_h, dilation_h);
+}
+
+std::array<int64_t, 6> ConvProblem::geometry() const {
+    const Padding z = pad();
+    return {p() == 1 ? 1 : stride_h, q() == 1 ? 1 : stride_w, r == 1 ? 1 : dilation_h, s == 1 ? 1 : dilation_w, z.top, z.left};
 }
 
 int64_t ConvProblem::q() const {

@@ -113,6 +113,10 @@ struct ConvProblem {
     // Output height: floor((h + top + bottom - dilation_h (r - 1) - 1) / stride_h) + 1; q: the same for the width.
     int64_t p() const;
     int64_t q() const;
+    // stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left as kernels take them: with 1 for a stride of which there is a single output and
+    // a dilation of which there is a single tap, which make no difference. Kernels compute tiles of outputs, and products with a stride of 2^31 - 1
+    // would not fit in 32 bits.
+    std::array<int64_t, 6> geometry() const;
     int64_t mid_channels() const { return c * multiplier; }  // of the depthwise half
     int64_t out_channels() const { return op == Operator::depthwise ? mid_channels() : k; }
     // Channels that are summed for one element of output: of a group; for depsep those of the pointwise half.

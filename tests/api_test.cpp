@@ -30,12 +30,16 @@ bool may_allocate() {
 }  // namespace
 
 // The C library's functions, counted, and failing where a test says so.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 extern "C" {
 void *__libc_malloc(size_t);
 void *__libc_memalign(size_t, size_t);
 void *malloc(size_t bytes) { return may_allocate() ? __libc_malloc(bytes) : nullptr; }
 void *aligned_alloc(size_t alignment, size_t bytes) { return may_allocate() ? __libc_memalign(alignment, bytes) : nullptr; }
 }
+#else
+#define ALLOCATIONS_ARE_THE_SANITIZERS
+#endif
 
 namespace {
 
@@ -297,6 +301,10 @@ TEST_CASE("a run in a workspace on one thread allocates nothing", "[api]") {
 }
 
 TEST_CASE("memory that runs out at any allocation of a plan's creation is a status, and nothing is kept", "[api]") {
+#ifdef ALLOCATIONS_ARE_THE_SANITIZERS
+    fmt::print("[SKIP] memory that runs out: allocations are the sanitizer's\n");
+    return;
+#endif
     const Tensors t = make_exact_tensors(small_depsep(), 1);
     const sepal_problem problem = to_c(t.problem);
     const sepal_weights weights = to_c(t.weights());
@@ -336,7 +344,7 @@ TEST_CASE("which variants there are, which is chosen, and forcing one", "[api]")
         CHECK(c.takes == c.why_not.empty());
         if (c.chosen) CHECK(c.name == sepal_plan_variant(make_plan(t).get()));
         if (c.takes && !c.chosen && second.empty()) second = c.name;
-        if (c.scheduler == "reference" && c.name.rfind("depsep", 0) == 0) CHECK(says(c.why_not, "allow_reference"));
+        if (c.name == "depsep_f32_nhwc_x64_reference") CHECK(says(c.why_not, "allow_reference"));
     }
     CHECK(chosen == 1);
     REQUIRE(!second.empty());

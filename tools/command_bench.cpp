@@ -16,6 +16,7 @@
 #include "tools/files.h"
 #include "tools/selection.h"
 #include "tools/tuning/knob_source.h"
+#include "tools/installed.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -32,12 +33,6 @@
 #include <new>
 #include <optional>
 
-#ifndef SEPAL_PYTHON_DEFAULT
-#define SEPAL_PYTHON_DEFAULT "python3"
-#endif
-#ifndef SEPAL_REPORT_SCRIPT
-#define SEPAL_REPORT_SCRIPT "report.py"
-#endif
 
 namespace sepal {
 namespace {
@@ -409,7 +404,7 @@ int bench(const Options &o) {
     std::optional<SessionFolder> temporary_files;
     if (!o.html.empty() || !o.peers.empty()) temporary_files.emplace();
     HtmlTools tools;
-    if (!o.html.empty()) tools = find_html_tools(SEPAL_PYTHON_DEFAULT, SEPAL_REPORT_SCRIPT);
+    if (!o.html.empty()) tools = find_html_tools(own_python(), own_script("report.py"));
 
     const KnobSource knobs(o.tuning, o.threads);
     PeerTools peer_tools;

@@ -2,16 +2,11 @@
 #include "tools/command.h"
 #include "tools/program.h"
 #include "tools/python_script.h"
+#include "tools/installed.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#ifndef SEPAL_PYTHON_DEFAULT
-#define SEPAL_PYTHON_DEFAULT "python3"
-#endif
-#ifndef SEPAL_IMPORT_SCRIPT
-#define SEPAL_IMPORT_SCRIPT "import_onnx.py"
-#endif
 
 namespace sepal {
 namespace {
@@ -24,7 +19,7 @@ struct Options {
 
 // The exit code of the script, which tells by itself what is wrong with the model or the options.
 int import_model(const Options &o) {
-    const PythonScript tools = find_script("sepal import: the", SEPAL_PYTHON_DEFAULT, SEPAL_IMPORT_SCRIPT, "SEPAL_IMPORT_SCRIPT", "tools/import_onnx.py");
+    const PythonScript tools = find_script("sepal import: the", own_python(), own_script("import_onnx.py"), "SEPAL_IMPORT_SCRIPT", "tools/import_onnx.py");
     std::vector<std::string> words = {tools.python, tools.script, "--output=" + o.output};
     if (!o.batch.empty()) words.push_back("--batch=" + o.batch);
     for (const std::string &dimension : o.dimensions) words.push_back("--dim=" + dimension);

@@ -1,20 +1,27 @@
 #include "installed.h"
 
 #include "bad_input.h"
+#include "environment.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace sepal {
 namespace {
 
 namespace fs = std::filesystem;
 
+fs::path beside_program() {
+    std::error_code error;
+    return fs::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+}
+
 std::string one_of(const char *installed, const char *built, const std::string &file) {
     std::error_code error;
-    const fs::path program = fs::read_symlink("/proc/self/exe", error), beside = program.parent_path().parent_path();
-    const fs::path first = beside / installed / file, second = beside / built / file;
+    const fs::path first = beside_program() / installed / file, second = beside_program() / built / file;
     for (const fs::path &path : {first, second})
         if (fs::exists(path, error)) return path.string();
     throw BadInput(fmt::format("{} is neither at {} nor at {}; install Sepal again", file, first.string(), second.string()));
@@ -26,6 +33,32 @@ std::string installed_file(const std::string &file) { return one_of("share/sepal
 std::string installed_headers() {
     const fs::path header = one_of("include", "package/include", "sepal/sepal.h");
     return header.parent_path().parent_path().string();
+}
+
+std::string build_setting(const std::string &name) {
+    std::ifstream file(beside_program() / "package" / "settings.txt");
+    for (std::string line; std::getline(file, line);)
+        if (line.rfind(name + "=", 0) == 0) return line.substr(name.size() + 1);
+    return {};
+}
+
+bool is_build() { return !build_setting("scripts").empty(); }
+
+std::string on_path(const std::vector<std::string> &programs) {
+    std::error_code error;
+    for (const std::string &program : programs) {
+        std::istringstream folders(from_environment("PATH"));
+        for (std::string folder; std::getline(folders, folder, ':');)
+            if (const fs::path path = fs::path(folder) / program; fs::exists(path, error)) return path.string();
+    }
+    return {};
+}
+
+std::string own_python() { return is_build() ? build_setting("python") : "python3"; }
+
+std::string own_script(const std::string &file) {
+    const std::string sources = build_setting("scripts");
+    return sources.empty() ? installed_file(file) : sources + "/" + file;
 }
 
 }  // namespace sepal

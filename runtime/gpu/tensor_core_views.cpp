@@ -35,9 +35,8 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
         a.constants = {dense(Element::u32, {words, halves, steps, p.s, p.r, e.panels}), bias};
     }
     const bool rows = p.op != Operator::pointwise, depsep = p.op == Operator::depsep;
-    const Padding z = p.pad();
     if (rows)
-        for (int64_t v : {p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, z.top, z.left}) a.scalars.push_back(int32_t(v));
+        for (int64_t v : p.geometry()) a.scalars.push_back(int32_t(v));
     if (depsep) a.scalars.push_back(int32_t(p.mid.activation));
     a.scalars.push_back(int32_t(p.out.activation));
     a.scalars.push_back(int32_t(p.k));

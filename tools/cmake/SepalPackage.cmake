@@ -60,7 +60,10 @@ set_source_files_properties(${package_objects} PROPERTIES EXTERNAL_OBJECT TRUE G
 add_library(sepal_static STATIC ${package_objects})
 add_library(sepal_shared SHARED ${package_objects})
 set(package_exports ${CMAKE_SOURCE_DIR}/tools/cmake/exports.map)
-target_link_options(sepal_shared PRIVATE -Wl,--version-script=${package_exports} -Wl,--no-undefined)
+target_link_options(sepal_shared PRIVATE -Wl,--version-script=${package_exports})
+if(NOT SEPAL_SANITIZE)  # the sanitizers' functions are the program's
+    target_link_options(sepal_shared PRIVATE -Wl,--no-undefined)
+endif()
 set_target_properties(sepal_shared PROPERTIES LINK_DEPENDS ${package_exports} VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 foreach(library sepal_static sepal_shared)
     set_target_properties(${library} PROPERTIES OUTPUT_NAME sepal LINKER_LANGUAGE CXX ARCHIVE_OUTPUT_DIRECTORY ${package_dir} LIBRARY_OUTPUT_DIRECTORY ${package_dir})
@@ -92,6 +95,14 @@ export(EXPORT SepalTargets NAMESPACE Sepal:: FILE ${package_dir}/SepalTargets.cm
 # For programs of the build, as the installed ones have them (tools/installed.h).
 file(MAKE_DIRECTORY ${package_dir})
 file(CREATE_LINK ${CMAKE_SOURCE_DIR}/runtime/include ${package_dir}/include SYMBOLIC)
+file(CONFIGURE OUTPUT ${package_dir}/settings.txt CONTENT "scripts=${CMAKE_SOURCE_DIR}/tools
+python=${SEPAL_PYTHON}
+peers_python=${CMAKE_SOURCE_DIR}/build/peers/bin/python3
+peers_script=${CMAKE_SOURCE_DIR}/bench/peers/serve.py
+llc=${SEPAL_LLC_DEFAULT}
+cuda_bin=${SEPAL_CUDA_BIN_DEFAULT}
+nvdisasm=${SEPAL_NVDISASM_DEFAULT}
+")
 configure_file(${CMAKE_SOURCE_DIR}/tools/cmake/SepalAddKernels.cmake ${package_dir}/SepalAddKernels.cmake COPYONLY)
 
 # What generates kernels: the command, with the libHalide and the autoschedulers that it was made for.
@@ -101,5 +112,13 @@ file(GLOB package_halide ${SEPAL_HALIDE_FOLDER}/libHalide.so* ${SEPAL_HALIDE_FOL
 install(FILES ${package_halide} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sepal COMPONENT codegen)
 install(FILES ${CMAKE_SOURCE_DIR}/tools/cmake/SepalAddKernels.cmake DESTINATION ${package_cmake} COMPONENT codegen)
 install(FILES ${package_symbols} DESTINATION ${CMAKE_INSTALL_DATADIR}/sepal COMPONENT codegen)
-file(GLOB package_reports ${CMAKE_SOURCE_DIR}/tools/report*.py)
-install(FILES ${package_reports} DESTINATION ${CMAKE_INSTALL_DATADIR}/sepal COMPONENT codegen)
+file(GLOB package_scripts ${CMAKE_SOURCE_DIR}/tools/*.py)
+list(FILTER package_scripts EXCLUDE REGEX gpu_session)
+# Debian's copyright files of what else the command is made of.
+file(GLOB package_copyrights /usr/share/doc/libcli11-dev/copyright /usr/share/doc/nlohmann-json3-dev/copyright /usr/share/doc/libfmt-dev/copyright)
+foreach(copyright IN LISTS package_copyrights)
+    get_filename_component(package ${copyright} DIRECTORY)
+    get_filename_component(package ${package} NAME)
+    install(FILES ${copyright} DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSE.${package} COMPONENT codegen)
+endforeach()
+install(FILES ${package_scripts} DESTINATION ${CMAKE_INSTALL_DATADIR}/sepal COMPONENT codegen)

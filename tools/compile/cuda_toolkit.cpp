@@ -3,6 +3,7 @@
 #include "tools/environment.h"
 #include "tools/files.h"
 #include "tools/program.h"
+#include "tools/installed.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -24,14 +25,17 @@ namespace {
 
 const char *const shipped_architectures[] = {"sm_80", "sm_86", "sm_89", "sm_90"};
 
-std::string folder() { return from_environment("SEPAL_CUDA_BIN", SEPAL_CUDA_BIN_DEFAULT); }
+std::string folder() {
+    if (const std::string named = from_environment("SEPAL_CUDA_BIN"); !named.empty()) return named;
+    return is_build() ? build_setting("cuda_bin") : fs::path(on_path({"ptxas"})).parent_path().string();
+}
 std::string ptxas() { return folder() + "/ptxas"; }
 std::string fatbinary() { return folder() + "/fatbinary"; }
 
 std::string nvdisasm() {
     if (const std::string named = from_environment("SEPAL_NVDISASM"); !named.empty()) return named;
     const std::string beside = folder() + "/nvdisasm";
-    return !folder().empty() && fs::exists(beside) ? beside : SEPAL_NVDISASM_DEFAULT;
+    return !folder().empty() && fs::exists(beside) ? beside : is_build() ? build_setting("nvdisasm") : on_path({"nvdisasm"});
 }
 
 // What `program` prints when asked for `option`, which every one that works answers. `why`: the reason when it does not.

@@ -92,6 +92,10 @@ KernelSpec finish_spec(KernelSpec spec, const std::optional<ConvProblem> &proble
         if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
             spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
     if (problem) {
+        const auto geometry = problem->geometry();
+        size_t i = 0;
+        for (const char *param : {"stride_h", "stride_w", "dilation_h", "dilation_w"})
+            if (const auto at = spec.generator_params.find(param); at != spec.generator_params.end()) at->second = std::to_string(geometry[i++]);
         spec.generator_params["p"] = std::to_string(problem->p());
         spec.generator_params["q"] = std::to_string(problem->q());
     }

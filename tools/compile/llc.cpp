@@ -3,6 +3,7 @@
 #include "passes/hot_loop.h"
 #include "tools/environment.h"
 #include "tools/files.h"
+#include "tools/installed.h"
 #include "tools/program.h"
 
 #include <fmt/format.h>
@@ -20,14 +21,18 @@ namespace {
 
 constexpr int least_version = 21;  // Halide's own: an older one does not know its IR
 
-std::string path() { return from_environment("SEPAL_LLC", SEPAL_LLC_DEFAULT); }
+std::string path() {
+    if (const std::string named = from_environment("SEPAL_LLC"); !named.empty()) return named;
+    const std::string configured = build_setting("llc");
+    return configured.empty() && !is_build() ? on_path({"llc-22", "llc-23", "llc-24", "llc-21", "llc"}) : configured;
+}
 
 std::string needed() { return fmt::format("streaming stores need llc of LLVM {} or newer", least_version); }
 
 std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
 
 std::string look(const std::string &llc) {
-    if (llc.empty()) return needed() + ", and none was found when Sepal was configured; Debian's package llvm-22 has one, SEPAL_LLC names another";
+    if (llc.empty()) return needed() + ", and none was found; Debian's package llvm-22 has one, SEPAL_LLC names another";
     std::string printed;
     const int status = run_program({llc, "--version"}, printed);
     if (status < 0) return fmt::format("{}, and {} cannot be run: {}", needed(), llc, std::strerror(errno));
