@@ -27,10 +27,12 @@ public:
         residual_image({kg, groups, q, p, at_run_time});
         st.tap_by_tap = for_gpu();
         st.channels = fixed_or(cg, input.dim(0).extent());
-        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, fixed_or(w, input.dim(2).extent()),
-                        fixed_or(h, input.dim(3).extent()));
+        const Halide::Expr columns = fixed_or(w, input.dim(2).extent()), rows = fixed_or(h, input.dim(3).extent());
+        st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, columns, rows);
         Geometry taps = geometry(geo);
-        if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
+        if (in_planes()) {
+            put_phases_apart(st, input, columns, rows, taps);
+        } else if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
             Func met("met");
             met(st.c, st.g, st.x, st.y, st.n) =
                 st.padded(st.c, st.g, st.x * taps.stride_w - taps.pad_left, st.y * taps.stride_h - taps.pad_top, st.n);
@@ -45,6 +47,8 @@ public:
     }
 
     void hand_over(const GpuSchedule &knobs) { schedule_conv2d_gpu(stages, knobs); }
+
+    void hand_over_planes(const NchwSchedule &knobs) { schedule_conv2d_nchw(stages, knobs); }
 
     void hand_over(const Schedule &knobs) {
         schedule_conv2d_x86(stages, knobs, get_target());

@@ -8,7 +8,9 @@
 #include "conv_stages.h"
 #include "passes/panel_ahead.h"
 #include "passes/register_accumulators.h"
+#include "passes/strip_ahead.h"
 #include "schedules/gpu/schedules.h"
+#include "schedules/nchw_schedule.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/schedules.h"
 
@@ -41,6 +43,8 @@ public:
     Halide::GeneratorParam<Halide::Type> dtype{"dtype", Halide::Float(32)};
     // The layout of the packed filter: output channels in a panel; 0: all in one.
     Halide::GeneratorParam<int> panel{"panel", 0};
+    // Of input and output. With nchw the panel is k_tile of NchwSchedule.
+    Halide::GeneratorParam<Layout> layout{"layout", Layout::nhwc, {{"nhwc", Layout::nhwc}, {"nchw", Layout::nchw}}};
     // Leaves everything to Halide's default schedule.
     Halide::GeneratorParam<bool> unscheduled{"unscheduled", false};
     // The knobs of Schedule, completely derived.
@@ -59,6 +63,9 @@ public:
         } else if (for_gpu()) {
             static_cast<Derived *>(this)->hand_over(gpu_knobs());
             this->get_pipeline().add_custom_lowering_pass(new RegisterAccumulators);
+        } else if (in_planes()) {
+            if (is_streaming(plane_knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
+            static_cast<Derived *>(this)->hand_over_planes(plane_knobs());
         } else if (!unscheduled) {
             if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
@@ -73,6 +80,16 @@ protected:
         s.lanes = lanes, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
         s.p_strip = p_strip, s.c_block = c_block, s.c_unroll = c_unroll, s.s_unroll = s_unroll, s.staging = staging;
         s.k_strip = k_strip, s.read_ahead = read_ahead, s.panel_ahead = panel_ahead, s.winograd = winograd, s.streaming = streaming;
+        return s;
+    }
+
+    // By the hand-written schedules for NCHW, which read the input by way of ConvStages::phases.
+    bool in_planes() const { return layout == Layout::nchw && !unscheduled && !this->using_autoscheduler(); }
+
+    NchwSchedule plane_knobs() const {
+        NchwSchedule s;
+        s.lanes = lanes, s.k_tile = panel, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
+        s.p_strip = p_strip, s.k_strip = k_strip, s.c_unroll = c_unroll, s.read_ahead = read_ahead, s.streaming = streaming;
         return s;
     }
 
@@ -104,6 +121,15 @@ protected:
         this->get_pipeline().add_custom_lowering_pass(new PanelAhead(where));
     }
 
+    // Knob read_ahead of NchwSchedule: rows of so many floats, `row_stride` apart, in `count` steps.
+    void fetch_planes_ahead(const NchwSchedule &knobs, const char *strips, const char *steps, int rows, int row_floats, const Halide::Expr &row_stride,
+                            int count) {
+        if (knobs.read_ahead < 2) return;
+        this->get_pipeline().add_custom_lowering_pass(new StripAhead({strips, "", steps, "input", rows, row_floats, row_stride, std::max(1, count)}));
+    }
+    // Rows of the input that rows of output meet.
+    int rows_met(int rows) const { return (rows - 1) * stride_h + (r - 1) * dilation_h + 1; }
+
     // For configure(): the tensors that are of type dtype.
     template<typename... BufferIO>
     void store_as_dtype(BufferIO &...buffers) {
@@ -118,7 +144,7 @@ protected:
         if (residual) skip = this->template add_input<Halide::Buffer<>>("skip", dtype, dimensions);
     }
     // For generate(): of an output that is declared image() with the same arguments.
-    void residual_image(std::initializer_list<int> extents) {
+    void residual_image(const std::vector<int> &extents) {
         if (skip) image(*skip, extents);
     }
     // Undefined where there is none.
@@ -136,25 +162,37 @@ protected:
                 fixed_or(dilation_w, in.dilation_w), fixed_or(pad_top, in.pad_top), fixed_or(pad_left, in.pad_left)};
     }
 
-    // Declares a dense buffer whose extents (innermost first) are constants or at_run_time; strides become constants as
-    // far as the extents below are. The innermost extent is a multiple of `vector`, and what a vector of so many elements needs is aligned.
+    // Declares a dense buffer whose extents are constants or at_run_time; strides become constants as far as the extents below are. The
+    // innermost extent is a multiple of `vector`, and what a vector of so many elements needs is aligned. `order`: the dimensions, innermost
+    // first; none: as they are.
     template<typename BufferIO>
-    static void dense(BufferIO &buffer, std::initializer_list<int> extents, int vector = 1) {
-        int i = 0;
+    static void dense(BufferIO &buffer, const std::vector<int> &extents, int vector = 1, std::vector<int> order = {}) {
+        if (order.empty())
+            for (int i = 0; i < int(extents.size()); i++) order.push_back(i);
         Halide::Expr stride = 1;
-        for (int extent : extents) {
-            auto dim = buffer.dim(i++);
+        for (int i : order) {
+            const int extent = extents[size_t(i)];
+            auto dim = buffer.dim(i);
             dim.set_min(0);
-            dim.set_stride(vector > 1 && i > 1 ? stride / vector * vector : stride);
+            dim.set_stride(vector > 1 && i > 0 ? stride / vector * vector : stride);
             if (extent != at_run_time) dim.set_extent(extent);
             stride = Halide::Internal::simplify(stride * (extent != at_run_time ? Halide::Expr(extent) : dim.extent()));
         }
         if (vector > 1) buffer.set_host_alignment(16);
     }
     // Declares an image's buffer: as dense(), but the strides of what an any-shape kernel for CPUs is told at run time are the caller's: pixels may
-    // lie apart, as in a slice of channels, and rows and images too.
+    // lie apart, as in a slice of channels, and rows and images too. Of NCHW it is dense, in the order of its planes: of (c[, g], x[, y], n) the channels
+    // come before the image.
     template<typename BufferIO>
-    void image(BufferIO &buffer, std::initializer_list<int> extents, int vector = 1) const {
+    void image(BufferIO &buffer, const std::vector<int> &extents, int vector = 1) const {
+        if (layout == Layout::nchw) {
+            const int channel_dims = extents.size() == 5 ? 2 : 1, last = int(extents.size()) - 1;
+            std::vector<int> order;
+            for (int i = channel_dims; i < last; i++) order.push_back(i);
+            for (int i = 0; i < channel_dims; i++) order.push_back(i);
+            order.push_back(last);
+            return dense(buffer, extents, 1, order);
+        }
         if (this->get_target().has_gpu_feature() || this->using_autoscheduler()) return dense(buffer, extents, vector);
         int i = 0, stride = 1;
         for (int extent : extents) {

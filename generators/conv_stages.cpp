@@ -8,7 +8,49 @@ namespace {
 Expr column(const ConvStages &st, const Expr &s, const Geometry &geo) { return st.x * geo.stride_w + s * geo.dilation_w - geo.pad_left; }
 Expr row(const ConvStages &st, const Expr &r, const Geometry &geo) { return st.y * geo.stride_h + r * geo.dilation_h - geo.pad_top; }
 
+
+// What the tap (s, r) of the output's pixel (x, y) meets, of the channel (and group) that the indices begin with.
+Expr met(const ConvStages &st, std::vector<Expr> at, const Expr &s, const Expr &r, const Geometry &geo) {
+    if (!st.phases.defined()) {
+        at.insert(at.end(), {column(st, s, geo), row(st, r, geo), Expr(st.n)});
+        return st.padded(at);
+    }
+    const Expr tap = s * geo.dilation_w;
+    at.insert(at.end(), {st.x + tap / geo.stride_w, tap % geo.stride_w, row(st, r, geo), Expr(st.n)});
+    return st.phases(at);
+}
+
+// Of the name, (args): input(at), where `inside` says so, else `otherwise`. Not select(), which would read the input everywhere, element by element: by a mask
+// the vectors at an edge are read as those within are. `at` promises what `inside` asks for: the promise of Halide's own tails, which is forgotten
+// before vectors are made (under a mask unsafe_promise_clamped() would keep them from being made).
+Func copy_inside(const std::string &name, const std::vector<Var> &args, const Func &input, const std::vector<Expr> &at, const Expr &inside,
+                 const Expr &otherwise) {
+    Func copy(name);
+    copy(args) = otherwise;
+    RDom once(0, 1, "once");
+    once.where(inside);
+    std::vector<Expr> read = at;
+    read.back() += once;
+    copy(args) = input(read);
+    return copy;
+}
+
 }  // namespace
+
+void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Expr &h, const Geometry &geo) {
+    std::vector<Var> args = {st.c};
+    if (input.dimensions() == 5) args.push_back(st.g);
+    std::vector<Expr> at(args.begin(), args.end());
+    args.insert(args.end(), {st.x, st.phase, st.y, st.n});
+    const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left;
+    at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), Internal::promise_clamped(st.y, 0, h - 1), Expr(st.n)});
+    st.phases = copy_inside("phases", args, input, at, likely(column >= 0 && column < w) && st.y >= 0 && st.y < h, cast(input.type(), 0.0f));
+}
+
+Func staged_pixels(const ConvStages &st, const Func &input, const Expr &pixels) {
+    return copy_inside("staged", {st.c, st.x, st.n}, input, {st.c, Internal::promise_clamped(st.x, 0, pixels - 1), st.n}, likely(st.x < pixels),
+                       undef(input.type()));
+}
 
 Func pad(const Func &input, int x_dim, const Expr &w, const Expr &h) {
     Region bounds(input.dimensions());
@@ -54,7 +96,7 @@ void accumulate_depthwise(ConvStages &st, const Func &filter, const Func &bias, 
     st.depthwise(st.k, st.x, st.y, st.n) = bias(st.k);
     st.depthwise(st.k, st.x, st.y, st.n) +=
         cast<float>(filter(st.k, st.taps.x, st.taps.y)) *
-        cast<float>(st.padded(st.k / multiplier, column(st, st.taps.x, geo), row(st, st.taps.y, geo), st.n));
+        cast<float>(met(st, {st.k / multiplier}, st.taps.x, st.taps.y, geo));
 }
 
 void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, int panel) {
@@ -62,6 +104,7 @@ void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, 
     st.sum = RDom(0, st.channels, "sum");
     st.acc = Func("acc");
     std::vector<Var> at = {st.x};
+    if (st.source.dimensions() == 3) at = {st.x, st.n};
     if (st.source.dimensions() == 4) at = {st.x, st.y, st.n};
     std::vector<Expr> source_at = {st.sum.x};
     std::vector<Var> acc_at = {st.k};
@@ -74,11 +117,11 @@ void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, 
 void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,
                      int panel) {
     st.filter = filter;
-    st.source = st.padded;
+    st.source = st.phases.defined() ? st.phases : st.padded;
     st.sum = RDom(0, st.channels, 0, s, 0, r, "sum");
     st.acc = Func("acc");
     const RDom &t = st.sum;
-    Expr input = st.padded(t.x, st.g, column(st, t.y, geo), row(st, t.z, geo), st.n);
+    Expr input = met(st, {t.x, st.g}, t.y, t.z, geo);
     if (st.tap_by_tap) {
         Var s("s"), r("r");
         st.source = Func("tap");

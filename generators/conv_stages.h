@@ -18,6 +18,11 @@ struct Geometry {
 struct ConvStages {
     Halide::Var c{"c"}, k{"k"}, g{"g"}, x{"x"}, y{"y"}, n{"n"};
 
+    // Of NCHW, (c, x, phase, y, n) or (c, g, x, phase, y, n), instead of `padded`: the input with zeros around it, the columns of a row by
+    // their remainder to the stride, so that neighbouring outputs meet neighbours. Column x * stride + phase counts from the first of the padding.
+    Halide::Func phases;
+    Halide::Var phase{"phase"};
+
     Halide::Func padded;  // (c, x, y, n) or (c, g, x, y, n): the input with zeros around it; undefined for pointwise
 
     Halide::Func depthwise;     // (k, x, y, n): accumulates filter taps
@@ -25,7 +30,7 @@ struct ConvStages {
     Halide::Func mid;           // (k, x, y, n): the depthwise half after its epilogue
     Halide::Func depthwise_filter;
 
-    Halide::Func acc;     // (k, x, y, n), (k, g, x, y, n) or (k, x): accumulates over channels (and taps)
+    Halide::Func acc;     // (k, x, y, n), (k, g, x, y, n), (k, x) or (k, x, n): accumulates over channels (and taps)
     Halide::RDom sum;     // x: input channel; conv2d also y: filter column, z: filter row
     Halide::Func filter;  // the panelled filter that acc reads
     Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input; of a conv2d with `tap_by_tap` (c, g, x, y, n, s, r):
@@ -55,6 +60,12 @@ struct WinogradStages : ConvStages {
 // follows it.
 Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);
 
+// stages.phases of an input (c, x, y, n) or (c, g, x, y, n) of w x h pixels.
+void put_phases_apart(ConvStages &stages, const Halide::Func &input, const Halide::Expr &w, const Halide::Expr &h, const Geometry &geometry);
+
+// An input (c, x, n) as it is in scratch memory, with anything behind the last of its pixels.
+Halide::Func staged_pixels(const ConvStages &stages, const Halide::Func &input, const Halide::Expr &pixels);
+
 // The input with indices of its dimension `dim` that are beyond the last of `extent` elements moved to the last whole `vector`, as a GPU's blocks of
 // channels need it whose last one has fewer: what is read there is not used.
 Halide::Func within(const Halide::Func &input, int dim, const Halide::Expr &extent, int vector);
@@ -72,7 +83,7 @@ void accumulate_depthwise(ConvStages &stages, const Halide::Func &filter, const 
                           const Halide::Expr &s, const Geometry &geometry, const Halide::Expr &multiplier);
 
 // stages.acc(k, ...) = bias(k) + sum over channels filter(k % panel, c, k / panel) * source(c, ...), where `...` are the
-// pixel dimensions of source: (x, y, n) or (x). With panel 0 the filter is one panel of all output channels.
+// pixel dimensions of source: (x, y, n), (x, n) or (x). With panel 0 the filter is one panel of all output channels.
 void accumulate_pointwise(ConvStages &stages, const Halide::Func &filter, const Halide::Func &bias, int panel);
 
 // stages.acc(k, g, x, y, n) = bias(k, g) + sum over channels of the group and taps

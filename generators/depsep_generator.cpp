@@ -1,7 +1,5 @@
 #include "conv_generator.h"
 
-#include "passes/strip_ahead.h"
-
 namespace sepal {
 
 // mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid [+ skip]).
@@ -36,7 +34,9 @@ public:
         st.channels = fixed_or(mids, filter.dim(0).extent());
         const auto mid_within = [&](const Halide::Func &f) { return channels_within(f, 0, mids, st.channels, c_vector, c_block); };
         const Halide::Func in = channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector, c_block);
-        st.padded = pad(in, 1, fixed_or(w, input.dim(1).extent()), fixed_or(h, input.dim(2).extent()));
+        const Halide::Expr columns = fixed_or(w, input.dim(1).extent()), rows = fixed_or(h, input.dim(2).extent());
+        st.padded = pad(in, 1, columns, rows);
+        if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo));
         accumulate_depthwise(st, mid_within(filter), mid_within(mid_bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         st.mid = Func("mid");
@@ -49,6 +49,13 @@ public:
     }
 
     void hand_over(const GpuSchedule &knobs) { schedule_depsep_gpu(stages, knobs); }
+
+    void hand_over_planes(const NchwSchedule &knobs) {
+        schedule_depsep_nchw(stages, knobs);
+        if (w == at_run_time) return;
+        const int columns = (knobs.q_strip - 1) * stride_w + (s - 1) * dilation_w + 1, tiles = (knobs.q_strip + knobs.mid_q_tile - 1) / knobs.mid_q_tile;
+        fetch_planes_ahead(knobs, "mid.s0.k", ".xo", rows_met(knobs.p_strip), std::min(columns, int(w)), int(w), knobs.p_strip / knobs.p_tile * tiles);
+    }
 
     void hand_over(const Schedule &knobs) {
         schedule_depsep_x86(stages, knobs, get_target());

@@ -74,6 +74,8 @@ public:
 
     void hand_over(const GpuSchedule &) { _halide_user_error << "Winograd's algorithm has no schedule for GPUs"; }
 
+    void hand_over_planes(const NchwSchedule &) { _halide_user_error << "Winograd's algorithm has no schedule for NCHW"; }
+
     void hand_over(const Schedule &knobs) {
         schedule_winograd_x86(winograd_stages, knobs, get_target());
         if (knobs.panel_ahead < 2 || c == at_run_time) return;

@@ -23,7 +23,7 @@ Stmt StripAhead::visit(const For *op) {
         start_.clear();
         return with_body(op, body);
     }
-    if (!tiles_.defined() && !named(op, where_.panels)) return IRMutator::visit(op);
+    if (!tiles_.defined() && !where_.panels.empty() && !named(op, where_.panels)) return IRMutator::visit(op);
     if (!named(op, where_.steps)) {
         const Expr before = tiles_;
         tiles_ = before.defined() ? before * op->extent + step(op) : step(op);
@@ -36,7 +36,8 @@ Stmt StripAhead::visit(const For *op) {
     std::vector<Stmt> body;
     for (int i = 0; i < lines_per_step; i++) {
         // Steps beyond the last line fetch that one again.
-        const Expr line = min((tiles_ * op->extent + step(op)) * lines_per_step + i, lines - 1);
+        const Expr steps_before = tiles_.defined() ? tiles_ * op->extent + step(op) : step(op);
+        const Expr line = min(steps_before * lines_per_step + i, lines - 1);
         const Expr index = Variable::make(Int(32), start_) + line / row_lines * where_.row_stride + line % row_lines * floats_of_line;
         body.push_back(fetch_line(where_.input, index));
     }

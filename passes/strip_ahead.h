@@ -15,7 +15,7 @@ class StripAhead : public Halide::Internal::IRMutator {
 public:
     struct Where {
         std::string strips;       // a part of the name of the loop over strips of a row
-        std::string panels;       // the same of the loop over panels inside
+        std::string panels;       // the same of the loop over panels inside; empty: every loop inside counts
         std::string steps;        // a part of the name of the innermost loop over channels
         std::string input;        // the buffer's name, of which vectors are loaded
         int rows;                 // of input that a strip reads

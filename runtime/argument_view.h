@@ -13,7 +13,7 @@ struct ViewDimension {
     int64_t extent = 0, stride = 0;  // in elements of the view
 };
 
-// A buffer argument; dimensions innermost first, of which the first has stride 1.
+// A buffer argument; dimensions in the order of the generator's, of whose strides one is 1.
 struct ArgumentView {
     enum class Element { u32, f16, f32 };  // u32: two f16
     Element element = Element::u32;

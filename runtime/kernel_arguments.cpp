@@ -23,20 +23,27 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
         constant_views = std::move(on_lanes.constants), scalars = std::move(on_lanes.scalars);
         return;
     }
-    const auto dense = [&](std::initializer_list<int64_t> extents) { return ArgumentView::dense(element_of(p.dtype), extents); };
+    const auto view = [&](std::initializer_list<ViewDimension> dimensions) { return ArgumentView{element_of(p.dtype), dimensions}; };
+    const ImageStrides from = p.input_strides(), to = p.output_strides();
+    const int64_t c = p.c / p.groups, k = p.k / p.groups;  // of a group
     switch (p.op) {
     case Operator::conv2d:
-        input = dense({p.c / p.groups, p.groups, p.w, p.h, p.n});
-        output = dense({p.k / p.groups, p.groups, p.q(), p.p(), p.n});
+        input = view({{c, from.c}, {p.groups, c * from.c}, {p.w, from.x}, {p.h, from.y}, {p.n, from.n}});
+        output = view({{k, to.c}, {p.groups, k * to.c}, {p.q(), to.x}, {p.p(), to.y}, {p.n, to.n}});
         break;
     case Operator::pointwise:
-        input = dense({p.c, p.n * p.h * p.w});
-        output = dense({p.k, p.n * p.h * p.w});
+        if (p.layout == Layout::nchw) {
+            input = view({{p.c, from.c}, {p.h * p.w, from.x}, {p.n, from.n}});
+            output = view({{p.k, to.c}, {p.h * p.w, to.x}, {p.n, to.n}});
+            break;
+        }
+        input = view({{p.c, from.c}, {p.n * p.h * p.w, from.x}});
+        output = view({{p.k, to.c}, {p.n * p.h * p.w, to.x}});
         break;
     case Operator::depthwise:
     case Operator::depsep:
-        input = dense({p.c, p.w, p.h, p.n});
-        output = dense({p.out_channels(), p.q(), p.p(), p.n});
+        input = view({{p.c, from.c}, {p.w, from.x}, {p.h, from.y}, {p.n, from.n}});
+        output = view({{p.out_channels(), to.c}, {p.q(), to.x}, {p.p(), to.y}, {p.n, to.n}});
         break;
     }
     if (!is_dense(strides, p)) {

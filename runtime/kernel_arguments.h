@@ -19,6 +19,8 @@ namespace sepal {
 //   pointwise  input (c, pixels),     filter (panel, c, panels), bias (k),                                activation, output (k, pixels)
 //   depsep     input (c, w, h, n),    filter (k, s, r),  mid_bias (k), pointwise_filter (panel, k, panels), bias (k),
 //                                                              geometry, multiplier, mid_activation, activation, output (k, q, p, n)
+// With layout nchw the strides are others (x next to each other, then y, then channels), and pointwise's input is (c, pixels of an image, n),
+// its output (k, pixels of an image, n).
 // where geometry is stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left (int32). With a residual, `skip`, with the output's dimensions,
 // comes right before the output. Input, filters, skip and output are of the problem's type, biases f32. Biases are zero where the problem has none;
 // those of panelled filters are filled up to whole panels. Kernels on tensor cores see all of them otherwise: gpu/tensor_core_views.h.

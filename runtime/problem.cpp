@@ -15,7 +15,7 @@ constexpr Names<Operator, 4> operators = {{{Operator::conv2d, "conv2d"},
                                            {Operator::pointwise, "pointwise"},
                                            {Operator::depsep, "depsep"}}};
 constexpr Names<DType, 2> dtypes = {{{DType::f32, "f32"}, {DType::f16, "f16"}}};
-constexpr Names<Layout, 1> layouts = {{{Layout::nhwc, "nhwc"}}};
+constexpr Names<Layout, 2> layouts = {{{Layout::nhwc, "nhwc"}, {Layout::nchw, "nchw"}}};
 constexpr Names<Activation, 4> activations = {{{Activation::none, "none"},
                                                {Activation::relu, "relu"},
                                                {Activation::relu6, "relu6"},
@@ -51,6 +51,16 @@ std::pair<int64_t, int64_t> same_padding(int64_t in, int64_t filter, int64_t str
 
 int64_t output_extent(int64_t in, int64_t before, int64_t after, int64_t filter, int64_t stride, int64_t dilation) {
     return (in + before + after - dilation * (filter - 1) - 1) / stride + 1;
+}
+
+ImageStrides strides_of(Layout layout, int64_t rows, int64_t columns, int64_t channels) {
+    const int64_t image = rows * columns * channels;
+    return layout == Layout::nchw ? ImageStrides{image, columns, 1, rows * columns} : ImageStrides{image, columns * channels, channels, 1};
+}
+
+std::vector<int64_t> shape_of(Layout layout, int64_t images, int64_t rows, int64_t columns, int64_t channels) {
+    if (layout == Layout::nchw) return {images, channels, rows, columns};
+    return {images, rows, columns, channels};
 }
 
 // The product, or nothing if it exceeds `limit`. All factors are positive.
@@ -208,6 +218,11 @@ int64_t ConvProblem::filter_elements() const {
 }
 
 int64_t ConvProblem::pointwise_filter_elements() const { return op == Operator::depsep ? k * mid_channels() : 0; }
+
+ImageStrides ConvProblem::input_strides() const { return strides_of(layout, h, w, c); }
+ImageStrides ConvProblem::output_strides() const { return strides_of(layout, p(), q(), out_channels()); }
+std::vector<int64_t> ConvProblem::input_shape() const { return shape_of(layout, n, h, w, c); }
+std::vector<int64_t> ConvProblem::output_shape() const { return shape_of(layout, n, p(), q(), out_channels()); }
 
 int64_t ConvProblem::mid_elements() const { return op == Operator::depsep ? pixels() * mid_channels() : 0; }
 

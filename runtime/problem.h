@@ -22,7 +22,11 @@ enum class DType {
     f32,
     f16,  // IEEE 754 half
 };
-enum class Layout { nhwc };
+// Of the input and the output.
+enum class Layout {
+    nhwc,  // channels last
+    nchw,  // channels first: each channel of an image is a plane
+};
 // The values are part of the kernels' call interface (a run-time scalar): append only.
 enum class Activation { none = 0, relu = 1, relu6 = 2, hardswish = 3 };
 
@@ -60,15 +64,21 @@ struct Epilogue {
     Activation activation = Activation::none;
 };
 
+// How far apart neighbours of a dense tensor of images are, in elements.
+struct ImageStrides {
+    int64_t n = 0, y = 0, x = 0, c = 0;
+    int64_t at(int64_t image, int64_t row, int64_t column, int64_t channel) const { return image * n + row * y + column * x + channel * c; }
+};
+
 // A convolution of one operator on tensors of one shape. Plain data; all extents in elements.
 // Tensors (row-major, the last index is contiguous):
-//   input            [n, h, w, c]
+//   input            [n, h, w, c], with layout nchw [n, c, h, w]
 //   filter           conv2d [k, r, s, c / groups]; depthwise and depsep [r, s, c, multiplier]; pointwise [k, c]
 //   mid_bias         depsep [c * multiplier]
 //   pointwise_filter depsep [k, c * multiplier]
 //   bias             [out_channels()]
-//   skip             with `residual` [n, p(), q(), out_channels()], as the output
-//   output           [n, p(), q(), out_channels()]
+//   skip             with `residual` as the output
+//   output           [n, p(), q(), out_channels()], with layout nchw [n, out_channels(), p(), q()]
 // A batch-norm is no part of it: it is folded into filter and bias beforehand, as README says under *A problem file*.
 struct ConvProblem {
     std::string name;  // for reports only; not part of the identity
@@ -117,6 +127,10 @@ struct ConvProblem {
     int64_t pointwise_filter_elements() const;  // 0 unless depsep
     int64_t pixels() const { return n * p() * q(); }  // of output, of all images
     int64_t output_elements() const { return pixels() * out_channels(); }
+    ImageStrides input_strides() const;
+    ImageStrides output_strides() const;
+    std::vector<int64_t> input_shape() const;  // as in the table above
+    std::vector<int64_t> output_shape() const;
     int64_t skip_elements() const { return residual ? output_elements() : 0; }
     int64_t mid_elements() const;  // between the halves of depsep; 0 for the other operators
 

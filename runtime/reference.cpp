@@ -179,6 +179,7 @@ private:
     const Tensors &t;
     const ConvProblem &p;
     const Padding pad;
+    const ImageStrides strides = p.input_strides();
     const std::vector<float> halves[2];  // the filters as an f16 kernel reads them
     const std::vector<float> &filter, &pointwise_filter;
     std::vector<float> first, second;  // [groups][terms][outputs of the group]
@@ -211,9 +212,13 @@ private:
 
     void add_residual(Pixel at, std::vector<double> &value, std::vector<double> &bound) const {
         if (!p.residual) return;
-        const float *skip = t.skip.data() + ((at.n * p.p() + at.p) * p.q() + at.q) * p.out_channels();
-        for (size_t k = 0; k < value.size(); k++) value[k] += double(skip[k]);
-        for (size_t k = 0; with_bounds && k < value.size(); k++) bound[k] += std::fabs(double(skip[k]));
+        const ImageStrides like_output = p.output_strides();
+        const float *skip = t.skip.data() + like_output.at(at.n, at.p, at.q, 0);
+        for (size_t k = 0; k < value.size(); k++) {
+            const double term = double(skip[int64_t(k) * like_output.c]);
+            value[k] += term;
+            if (with_bounds) bound[k] += std::fabs(term);
+        }
     }
 
     // Rounding keeps order: the half that a kernel stores lies between those of the ends of what it may have computed.
@@ -240,12 +245,16 @@ private:
     // f(input pixel [c], tap index) for every tap that lies inside the image.
     template<typename F>
     void for_each_tap(Pixel at, F &&f) const {
+        std::vector<float> gathered(strides.c == 1 ? 0 : size_t(p.c));
         for (int64_t r = 0; r < p.r; r++) {
             const int64_t y = at.p * p.stride_h + r * p.dilation_h - pad.top;
             if (y < 0 || y >= p.h) continue;
             for (int64_t s = 0; s < p.s; s++) {
                 const int64_t x = at.q * p.stride_w + s * p.dilation_w - pad.left;
-                if (x >= 0 && x < p.w) f(t.input.data() + ((at.n * p.h + y) * p.w + x) * p.c, r * p.s + s);
+                if (x < 0 || x >= p.w) continue;
+                const float *pixel = t.input.data() + strides.at(at.n, y, x, 0);
+                for (size_t c = 0; c < gathered.size(); c++) gathered[c] = pixel[int64_t(c) * strides.c];
+                f(gathered.empty() ? pixel : gathered.data(), r * p.s + s);
             }
         }
     }
@@ -281,6 +290,9 @@ Pixel pixel_at(const ConvProblem &p, int64_t index) {
     const int64_t columns = p.q(), rows = p.p();
     return {index / columns / rows, index / columns % rows, index % columns};
 }
+
+// Where the output has the first channel of a pixel; the next ones are `strides.c` apart.
+int64_t first_channel(const ImageStrides &strides, const Pixel &at) { return strides.at(at.n, at.p, at.q, 0); }
 
 // `count` indices of output pixels, sorted.
 std::vector<int64_t> sample_pixels(const ConvProblem &p, int64_t count) {
@@ -375,13 +387,15 @@ Tensors make_random_tensors(const ConvProblem &p, uint32_t seed) {
 
 void reference(const Tensors &t, double *output) {
     const ConvProblem &p = t.problem;
-    const int64_t channels = p.out_channels();
+    const ImageStrides strides = p.output_strides();
     const Evaluator evaluator(t);
     parallel_parts(p.pixels(), p.flops() / 2, [&](int64_t first, int64_t last) {
         Evaluator::Result result;
         for (int64_t i = first; i < last; i++) {
-            evaluator.evaluate(pixel_at(p, i), result);
-            std::copy(result.value.begin(), result.value.end(), output + i * channels);
+            const Pixel pixel = pixel_at(p, i);
+            evaluator.evaluate(pixel, result);
+            double *to = output + first_channel(strides, pixel);
+            for (size_t k = 0; k < result.value.size(); k++) to[int64_t(k) * strides.c] = result.value[k];
         }
     });
 }
@@ -389,17 +403,18 @@ void reference(const Tensors &t, double *output) {
 CheckResult check_output(const Tensors &t, const void *output, double max_macs, double rel_error) {
     const ConvProblem &p = t.problem;
     const int64_t channels = p.out_channels(), pixels = p.pixels();
+    const ImageStrides strides = p.output_strides();
     const double macs = p.flops() / 2, macs_each = macs / double(pixels);
     std::vector<int64_t> sample;
     if (macs > max_macs) sample = sample_pixels(p, std::min<int64_t>(pixels, std::max<int64_t>(16, int64_t(max_macs / macs_each))));
     const int64_t count = sample.empty() ? pixels : int64_t(sample.size());
 
     struct Mismatch {
-        int64_t element = std::numeric_limits<int64_t>::max();
+        int64_t pixel = -1, k = 0;
         double expected = 0, bound = 0;
     };
     const Evaluator evaluator(t);
-    const auto got = [&](int64_t i) { return element(output, p.dtype, i); };
+    const auto got = [&](int64_t pixel, int64_t k) { return element(output, p.dtype, first_channel(strides, pixel_at(p, pixel)) + k * strides.c); };
     const auto for_each_pixel = [&](const std::function<void(int64_t, int64_t, const Evaluator::Result &)> &body) {
         parallel_parts(count, std::min(macs, max_macs), [&](int64_t first, int64_t last) {
             Evaluator::Result expected;
@@ -422,10 +437,10 @@ CheckResult check_output(const Tensors &t, const void *output, double max_macs, 
     for_each_pixel([&](int64_t i, int64_t pixel, const Evaluator::Result &expected) {
         for (int64_t k = 0; k < channels; k++) {
             const double want = expected.value[size_t(k)], bound = rel_error * scale + (evaluator.with_bounds ? expected.bound[size_t(k)] : 0);
-            const double off = std::fabs(double(got(pixel * channels + k)) - want);
+            const double off = std::fabs(double(got(pixel, k)) - want);
             difference[size_t(i)] = std::max(difference[size_t(i)], off);
             if (off <= bound) continue;  // false for NaN
-            if (firsts[size_t(i)].element == Mismatch().element) firsts[size_t(i)] = {pixel * channels + k, want, bound};
+            if (firsts[size_t(i)].pixel < 0) firsts[size_t(i)] = {pixel, k, want, bound};
             differing++;
         }
     });
@@ -433,20 +448,21 @@ CheckResult check_output(const Tensors &t, const void *output, double max_macs, 
     CheckResult result;
     result.compared = count * channels;
     if (scale > 0) result.rel_error = *std::max_element(difference.begin(), difference.end()) / scale;
-    const auto at = [&](int64_t element) {
-        const Pixel pixel = pixel_at(p, element / channels);
-        return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, element % channels, got(element));
+    const auto at = [&](int64_t index, int64_t k) {
+        const Pixel pixel = pixel_at(p, index);
+        return fmt::format("output[n={}, p={}, q={}, k={}] is {}", pixel.n, pixel.p, pixel.q, k, got(index, k));
     };
     for (const Mismatch &m : firsts) {
-        if (m.element == Mismatch().element) continue;
-        result.message = fmt::format("{}, expected {}{}; {} of {} compared elements differ", at(m.element), m.expected,
+        if (m.pixel < 0) continue;
+        result.message = fmt::format("{}, expected {}{}; {} of {} compared elements differ", at(m.pixel, m.k), m.expected,
                                      m.bound > 0 ? fmt::format(" to within {:.2g}", m.bound) : "", differing.load(), result.compared);
         return result;
     }
     if (!sample.empty())  // outside the sample too
         for (int64_t i = 0; i < p.output_elements(); i++)
-            if (std::isnan(got(i))) {
-                result.message = at(i) + ", expected a number; the compared elements agree";
+            if (std::isnan(element(output, p.dtype, i))) {
+                const int64_t k = i / strides.c % channels, pixel = strides.c == 1 ? i / channels : i / strides.n * strides.c + i % strides.c;
+                result.message = at(pixel, k) + ", expected a number; the compared elements agree";
                 return result;
             }
     result.passed = true;

@@ -35,7 +35,7 @@ Tensors make_exact_tensors(const ConvProblem &problem, uint32_t seed);
 // Uniform in [-1, 1).
 Tensors make_random_tensors(const ConvProblem &problem, uint32_t seed);
 
-// The whole output in double precision, as [n, p, q, out_channels]; `output` holds problem.output_elements() doubles, owned
+// The whole output in double precision, in the problem's layout; `output` holds problem.output_elements() doubles, owned
 // by the caller.
 void reference(const Tensors &tensors, double *output);
 
@@ -46,7 +46,7 @@ struct CheckResult {
     std::string message;   // empty when passed, else the first mismatch and how many elements differ
 };
 
-// Compares `output` ([n, p, q, out_channels], of the problem's type) with the reference: at every output pixel if that costs at most `max_macs`
+// Compares `output` (in the problem's layout and of its type) with the reference: at every output pixel if that costs at most `max_macs`
 // multiply-adds, else at as many pixels as that allows (16 at the least): the corners of the first and last image, and a
 // reproducible draw in which rows, columns on the border or beside multiples of 7 and 8, where tiles meet, are frequent. A NaN
 // anywhere in the output is a mismatch.

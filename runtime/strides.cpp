@@ -40,6 +40,7 @@ bool is_dense(const TensorStrides &given, const ConvProblem &p) {
 }
 
 std::string why_not_strides(const TensorStrides &given, const ConvProblem &p) {
+    if (p.layout != Layout::nhwc) return fmt::format("strides are given, which are for nhwc; a problem in {} has dense tensors", name(p.layout));
     const TensorStrides s = resolved(given, p);
     const std::string why = why_not("input", s.input, p.n, p.h, p.w, p.c);
     return why.empty() ? why_not("output", s.output, p.n, p.p(), p.q(), p.out_channels()) : why;

@@ -70,6 +70,10 @@ std::string why_no_schedule(DType dtype, Isa isa) {
     return dtype == DType::f32 || is_gpu(isa) ? "" : fmt::format("the hand-written schedules for CPUs are for f32, not {}", name(dtype));
 }
 
+std::string why_no_gpu_schedule(Layout layout) {
+    return layout == Layout::nhwc ? "" : fmt::format("kernels for GPUs are for nhwc, not {}", name(layout));
+}
+
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {
     if (std::string why = out_of_range(s, op); !why.empty()) return why;
     if ((s.lanes & (s.lanes - 1)) != 0) return fmt::format("knob \"lanes\" is {}; allowed: a power of two up to {}", s.lanes, most_lanes);

@@ -23,7 +23,7 @@ struct Files {
 
     explicit Files(const ConvProblem &p) : tensors(make_exact_tensors(p, check_seed)) {
         problems = folder.write("p.json", "{\"problems\": [" + to_json(p) + "]}");
-        write("x.npy", {p.n, p.h, p.w, p.c}, tensors.input, p.dtype);
+        write("x.npy", p.input_shape(), tensors.input, p.dtype);
         std::vector<int64_t> shape = {p.r, p.s, p.c, p.multiplier};
         if (p.op == Operator::conv2d) shape = {p.k, p.r, p.s, p.c / p.groups};
         if (p.op == Operator::pointwise) shape = {p.k, p.c};
@@ -31,7 +31,7 @@ struct Files {
         if (p.op == Operator::depsep) write("pw.npy", {p.k, p.c * p.multiplier}, tensors.pointwise_filter);
         if (p.mid.bias) write("mb.npy", {p.c * p.multiplier}, tensors.mid_bias);
         if (p.out.bias) write("b.npy", {p.out_channels()}, tensors.bias);
-        if (p.residual) write("s.npy", {p.n, p.p(), p.q(), p.out_channels()}, tensors.skip, p.dtype);
+        if (p.residual) write("s.npy", p.output_shape(), tensors.skip, p.dtype);
     }
     void write(const std::string &file, const std::vector<int64_t> &shape, const std::vector<float> &values, DType dtype = DType::f32) const {
         const AlignedArray elements(dtype, values);
@@ -49,7 +49,7 @@ struct Files {
     }
     std::vector<float> output() const {
         const ConvProblem &p = tensors.problem;
-        return read_npy(folder.path("y.npy"), {p.n, p.p(), p.q(), p.out_channels()}, "output", p.dtype);
+        return read_npy(folder.path("y.npy"), p.output_shape(), "output", p.dtype);
     }
 };
 
@@ -261,18 +261,31 @@ TEST_CASE("the command in a failure's message runs", "[cli]") {
 }
 
 TEST_CASE("run computes a problem of every operator from .npy arrays", "[cli]") {
-    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep}) {
-        const Files files(problem(op));
-        // In process or specialised, and a named variant.
-        for (const std::string &variant : {std::string(), " --variant " + reference_of(op)}) {
-            const Ran ran = run(files.command() + variant);
-            INFO(ran.err);
-            REQUIRE(ran.code == 0);
-            CHECK(ran.out.find(variant.empty() ? std::string(name(op)) : reference_of(op)) != std::string::npos);
-            CHECK(check_output(files.tensors, files.output().data()).message == "");
-            std::filesystem::remove(files.folder.path("y.npy"));
+    for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep})
+        for (Layout layout : {Layout::nhwc, Layout::nchw}) {
+            ConvProblem p = problem(op);
+            p.layout = layout;
+            const Files files(p);
+            // In process or specialised, and a named variant.
+            for (const std::string &variant : {std::string(), fmt::format(" --variant {}_f32_{}_x64_reference", name(op), name(layout))}) {
+                const Ran ran = run(files.command() + variant);
+                INFO(ran.err);
+                REQUIRE(ran.code == 0);
+                CHECK(ran.out.find(fmt::format("{}_f32_{}", name(op), name(layout))) != std::string::npos);
+                CHECK(check_output(files.tensors, files.output().data()).message == "");
+                std::filesystem::remove(files.folder.path("y.npy"));
+            }
         }
-    }
+}
+
+TEST_CASE("what takes NHWC only says so of a problem in NCHW", "[cli]") {
+    ConvProblem p = problem(Operator::conv2d);
+    p.layout = Layout::nchw;
+    const Files files(p);
+    check_bad_input(run(files.command() + " --variant " + reference_of(p.op)), {"takes nhwc, the problem is nchw"});
+    check_bad_input(run("tune --trials 1 --problems " + files.problems), {"has nothing to tune", "the schedules for nhwc, not those for nchw"});
+    const Ran bench = run("bench --peers oneDNN --seconds 0.01 --problems " + files.problems + " --variants 'conv2d_f32_nchw_x64_reference'");
+    CHECK_THAT(bench.out, Catch::Contains("peers are measured on nhwc, the problem is nchw"));
 }
 
 TEST_CASE("run, list, check and bench take problems with a residual", "[cli]") {

@@ -65,6 +65,7 @@ TEST_CASE("every field of a problem file arrives", "[problem_file]") {
         "dilation": [1, 2], "pad": [0, 1, 2, 3], "groups": 1, "multiplier": 2, "dtype": "f32", "layout": "nhwc", "bias": true,
         "mid_bias": true, "activation": "relu6", "mid_activation": "hardswish", "published": {"x": 1})");
     CHECK(p.key() == "depsep n2 h8 w9 c6 k4 r3 s5 st2x1 di1x2 pad0,1,2,3 g1 m2 f32 nhwc mid:bias+hardswish out:bias+relu6");
+    CHECK(parse_one(conv + R"(, "layout": "nchw")").layout == Layout::nchw);
     const ConvProblem both = parse_one(conv + R"(, "stride": 2, "dilation": 3, "pad": "valid")");
     CHECK(both.stride_h == 2);
     CHECK(both.stride_w == 2);
@@ -107,7 +108,7 @@ TEST_CASE("fields with a bad value are named, with what was found and what is al
         {with("s", ""), {"\"s\"", "missing"}},
         {with("op", "\"conv3d\""), {"\"op\"", "conv3d", "conv2d, depthwise, pointwise, depsep"}},
         {with("dtype", "\"f64\""), {"\"dtype\"", "f64", "f32, f16"}},
-        {with("layout", "\"nchw\""), {"\"layout\"", "nchw", "nhwc"}},
+        {with("layout", "\"nwhc\""), {"\"layout\"", "nwhc", "nhwc, nchw"}},
         {with("activation", "\"tanh\""), {"\"activation\"", "tanh", "none, relu, relu6, hardswish"}},
         {with("activation", "1"), {"\"activation\"", "1"}},
         {with("bias", "1"), {"\"bias\"", "1", "true, false"}},

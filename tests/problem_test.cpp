@@ -181,6 +181,29 @@ TEST_CASE("the microbenchmark has the published cost", "[problem]") {
     CHECK(find("depsep.b1").flops() == find("depthwise.b1").flops() + find("pointwise.b1").flops());
 }
 
+TEST_CASE("a layout says where the elements of input and output are, and nothing else of a problem", "[problem]") {
+    ConvProblem p = small();
+    p.n = 2;
+    p.stride_h = 2;
+    CHECK(p.input_shape() == std::vector<int64_t>{2, 9, 7, 6});
+    CHECK(p.output_shape() == std::vector<int64_t>{2, 5, 7, 4});
+    CHECK(p.input_strides().at(1, 8, 6, 5) == p.input_elements() - 1);
+    CHECK(p.output_strides().at(1, 2, 3, 1) == ((1 * 5 + 2) * 7 + 3) * 4 + 1);
+    const double flops = p.flops(), bytes = p.bytes();
+    p.layout = Layout::nchw;
+    CHECK(p.key() == "conv2d n2 h9 w7 c6 k4 r3 s3 st2x1 di1x1 pad1,1,1,1 g1 m1 f32 nchw out:none");
+    CHECK(p.input_shape() == std::vector<int64_t>{2, 6, 9, 7});
+    CHECK(p.output_shape() == std::vector<int64_t>{2, 4, 5, 7});
+    CHECK(p.input_strides().at(1, 8, 6, 5) == p.input_elements() - 1);
+    CHECK(p.output_strides().at(1, 2, 3, 1) == ((1 * 4 + 1) * 5 + 2) * 7 + 3);
+    CHECK(p.flops() == flops);
+    CHECK(p.bytes() == bytes);
+    CHECK(p.validate() == "");
+    p.op = Operator::depsep;
+    CHECK(p.depthwise_half().layout == Layout::nchw);
+    CHECK(p.pointwise_half().layout == Layout::nchw);
+}
+
 TEST_CASE("equal problems have equal keys, different ones different keys", "[problem]") {
     ConvProblem base = small();
     base.op = Operator::depsep;
@@ -210,6 +233,7 @@ TEST_CASE("equal problems have equal keys, different ones different keys", "[pro
                               [](ConvProblem &p) { p.out.bias = true; },
                               [](ConvProblem &p) { p.out.activation = Activation::relu6; },
                               [](ConvProblem &p) { p.out.activation = Activation::hardswish; },
+                              [](ConvProblem &p) { p.layout = Layout::nchw; },
                               [](ConvProblem &p) { p.residual = true; }};
     std::set<std::string> keys = {base.key()};
     for (Change change : changes) {
@@ -229,7 +253,7 @@ TEST_CASE("equal problems have equal keys, different ones different keys", "[pro
         change(p);
         weights_keys.insert(p.weights_key());
         const bool of_weights = p.c != base.c || p.k != base.k || p.r != base.r || p.s != base.s || p.groups != base.groups ||
-                                p.multiplier != base.multiplier || p.mid.bias != base.mid.bias || p.out.bias != base.out.bias || p.op != base.op;
+                                p.multiplier != base.multiplier || p.layout != base.layout || p.mid.bias != base.mid.bias || p.out.bias != base.out.bias || p.op != base.op;
         CHECK((p.weights_key() != base.weights_key()) == of_weights);
     }
     CHECK(weights_keys.size() >= 8);

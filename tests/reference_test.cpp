@@ -126,7 +126,8 @@ TEST_CASE("a residual is added after the bias and before the activation; a depse
 
 TEST_CASE("the reference agrees with loops from the definition", "[reference]") {
     for (uint32_t seed = 1; seed <= 250; seed++) {
-        const ConvProblem p = random_problem(seed);
+        ConvProblem p = random_problem(seed);
+        if (seed % 2) p.layout = Layout::nchw;
         if (p.flops() > 4e5) continue;
         INFO(p.key());
         const Tensors exact = make_exact_tensors(p, seed), random = make_random_tensors(p, seed);
@@ -299,7 +300,8 @@ TEST_CASE("tensors depend on the seed alone", "[reference]") {
 
 TEST_CASE("check_output passes the right output and points at the wrong element", "[reference]") {
     for (uint32_t seed = 1; seed <= 60; seed++) {
-        const ConvProblem p = random_problem(seed);
+        ConvProblem p = random_problem(seed);
+        if (seed % 2) p.layout = Layout::nchw;
         INFO(p.key());
         for (const Tensors &t : {make_exact_tensors(p, seed), make_random_tensors(p, seed)}) {
             std::vector<float> out = rounded(t);
@@ -309,8 +311,9 @@ TEST_CASE("check_output passes the right output and points at the wrong element"
             REQUIRE(good.compared == p.output_elements());
 
             const int64_t at = int64_t(seed) * 7919 % p.output_elements();
-            const int64_t k = at % p.out_channels(), q = at / p.out_channels() % p.q();
-            const int64_t py = at / p.out_channels() / p.q() % p.p(), n = at / p.out_channels() / p.q() / p.p();
+            int64_t k = at % p.out_channels(), q = at / p.out_channels() % p.q();
+            int64_t py = at / p.out_channels() / p.q() % p.p(), n = at / p.out_channels() / p.q() / p.p();
+            if (p.layout == Layout::nchw) q = at % p.q(), py = at / p.q() % p.p(), k = at / p.q() / p.p() % p.out_channels(), n = at / p.q() / p.p() / p.out_channels();
             const std::string where =
                 "n=" + std::to_string(n) + ", p=" + std::to_string(py) + ", q=" + std::to_string(q) + ", k=" + std::to_string(k);
             const float right = out[size_t(at)];
@@ -330,6 +333,18 @@ TEST_CASE("check_output passes the right output and points at the wrong element"
                 REQUIRE(check_output(t, out.data()).passed);
             }
         }
+    }
+}
+
+TEST_CASE("a NaN that the sample has not met is told with its place in the layout", "[reference]") {
+    ConvProblem p = shape(Operator::conv2d, 60, 61, 8, 8, 3, 3);
+    p.n = 2;
+    for (Layout layout : {Layout::nhwc, Layout::nchw}) {
+        p.layout = layout;
+        const Tensors t = make_exact_tensors(p, 1);
+        std::vector<float> out = rounded(t);
+        out[size_t(p.output_strides().at(1, 25, 25, 5))] = std::numeric_limits<float>::quiet_NaN();
+        CHECK_THAT(check_output(t, out.data(), 1).message, Catch::Matchers::StartsWith("output[n=1, p=25, q=25, k=5] is nan"));
     }
 }
 

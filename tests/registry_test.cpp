@@ -50,28 +50,29 @@ TEST_CASE("variants have different names that begin with their fields, and are f
     CHECK(all.find("") == nullptr);
 }
 
-TEST_CASE("the last variant of each operator and type is the reference, which takes everything and is built; so is one for those with a residual",
+TEST_CASE("the last variant of each operator, type and layout is the reference, which takes everything and is built; so is one for those with a residual",
           "[registry]") {
     for (Operator op : {Operator::conv2d, Operator::depthwise, Operator::pointwise, Operator::depsep})
-        for (DType dtype : {DType::f32, DType::f16}) {
-            const Variant *last = nullptr;
-            for (const Variant &v : Registry::builtin())
-                if (v.op == op && v.dtype == dtype) last = &v;
-            INFO(name(op) << " " << name(dtype));
-            REQUIRE(last);
-            CHECK(last->is_reference());
-            CHECK(last->isa == Isa::x64);
-            CHECK(last->when_count == 0);
-            CHECK(last->kernel != nullptr);
-            const Variant *adding = nullptr;
-            for (const Variant &v : Registry::builtin())
-                if (v.op == op && v.dtype == dtype && v.residual) adding = &v;
-            REQUIRE((adding != nullptr) == (op != Operator::depthwise));
-            if (!adding) continue;
-            CHECK(adding->is_reference());
-            CHECK(adding->kernel != nullptr);
-            CHECK(adding->when_count == 1);  // the residual
-        }
+        for (DType dtype : {DType::f32, DType::f16})
+            for (Layout layout : {Layout::nhwc, Layout::nchw}) {
+                const Variant *last = nullptr, *adding = nullptr;
+                for (const Variant &v : Registry::builtin()) {
+                    if (v.op != op || v.dtype != dtype || v.layout != layout) continue;
+                    last = &v;
+                    if (v.residual) adding = &v;
+                }
+                INFO(name(op) << " " << name(dtype) << " " << name(layout));
+                REQUIRE(last);
+                CHECK(last->is_reference());
+                CHECK(last->isa == Isa::x64);
+                CHECK(last->when_count == 0);
+                CHECK(last->kernel != nullptr);
+                REQUIRE((adding != nullptr) == (op != Operator::depthwise));
+                if (!adding) continue;
+                CHECK(adding->is_reference());
+                CHECK(adding->kernel != nullptr);
+                CHECK(adding->when_count == 1);  // the residual
+            }
 }
 
 TEST_CASE("select takes the first that is built, runs on the CPU and takes the problem, and always answers", "[registry]") {
@@ -79,6 +80,7 @@ TEST_CASE("select takes the first that is built, runs on the CPU and takes the p
         for (uint32_t seed = 1; seed <= 200; seed++) {
             ConvProblem p = random_problem(seed);
             if (seed % 4 == 0) p.dtype = DType::f16;
+            if (seed % 3 == 0) p.layout = Layout::nchw;
             const Variant *first = nullptr;
             for (const Variant &v : Registry::builtin())
                 if (!first && v.kernel && v.is_for(1) && v.refuses(p).empty() && int(v.isa) <= int(isa)) first = &v;
@@ -177,6 +179,9 @@ TEST_CASE("a GPU gets the variants of its backend, a CPU none of them", "[regist
     CHECK(table.select(p, cpu_up_to(Isa::avx512), 1) == &rows[2]);
     CHECK(Registry(rows, 2).select(p, cpu_up_to(Isa::avx512), 1) == nullptr);
     CHECK(why_none(p, Registry(rows, 1), Processor(Backend::cuda)) == "no cuda kernel takes f32");
+    ConvProblem planes = p;
+    planes.layout = Layout::nchw;
+    CHECK(why_none(planes, Registry::builtin(), Processor(Backend::cuda)) == "no cuda kernel takes f32 in nchw");
 
     size_t others = 0;
     CHECK(variants_matching(table, "on_*", Processor(Backend::cuda), others) == std::vector<const Variant *>{&rows[1], &rows[3]});

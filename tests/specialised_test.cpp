@@ -444,6 +444,57 @@ TEST_CASE("fetching the next strip ahead changes no result; it is done where the
     CHECK(derive({}, large.op, Isa::avx512, large).read_ahead == 1);
 }
 
+namespace {
+
+void check_nchw(ConvProblem p, const NchwSchedule &knobs = {}) {
+    p.layout = Layout::nchw;
+    for (Isa isa : {Isa::avx512, Isa::avx2, Isa::x64}) {
+        if (!Cpu::detect().runs(isa)) continue;  // check() tells
+        INFO(p.key() << " " << name(isa));
+        REQUIRE(why_not_valid(derive_nchw(knobs, p.op, isa, p), p.op, isa) == "");
+        const auto kernel = compile_in_process(specialise_nchw(p, isa, knobs));
+        set_num_threads(threads);
+        REQUIRE(kernel->variant().refuses(p) == "");
+        Tensors tensors = make_exact_tensors(p, check_seed);
+        const CheckResult result = check_variant(kernel->variant(), tensors);
+        CHECK(result.message == "");
+    }
+}
+
+}  // namespace
+
+TEST_CASE("NCHW: rows around vectors and tiles, strides, dilation, groups, multipliers", "[specialised]") {
+    ConvProblem grouped = conv2d(6, 19, 6, 15, 3, 3), dilated = conv2d(9, 33, 5, 7, 3, 5);
+    grouped.groups = 3;
+    dilated.dilation_w = 3, dilated.stride_w = 2;
+    for (int64_t w : {1, 7, 16, 17, 49}) check_nchw(conv2d(4, w, 5, 14, 3, 3));
+    for (const ConvProblem &p : {grouped, dilated, strided(conv2d(9, 37, 4, 9, 3, 3), 2), strided(conv2d(7, 12, 4, 9, 1, 1), 3)}) check_nchw(p);
+    for (int64_t w : {1, 5, 16, 35}) check_nchw(pointwise(3, w, 10, 27));
+    for (Operator op : {Operator::depthwise, Operator::depsep})
+        for (int64_t stride : {1, 2})
+            for (int64_t w : {3, 16, 39}) {
+                ConvProblem p = strided(conv2d(11, w, 5, op == Operator::depsep ? 14 : 0, 3, 3), stride);
+                p.op = op;
+                p.multiplier = stride;
+                check_nchw(p);
+            }
+}
+
+TEST_CASE("NCHW: fetching ahead changes no result; it is done where the input comes from beyond L2", "[specialised]") {
+    NchwSchedule ahead;
+    ahead.read_ahead = 2;
+    for (Operator op : {Operator::depthwise, Operator::pointwise, Operator::depsep}) {
+        ConvProblem p = conv2d(21, 35, 6, op == Operator::depthwise ? 0 : 14, 3, 3);
+        p.op = op;
+        if (op == Operator::pointwise) p.r = p.s = 1;
+        check_nchw(p, ahead);
+        p.layout = Layout::nchw;
+        CHECK(derive_nchw({}, op, Isa::avx512, p).read_ahead == 1);
+        p.h = p.w = 224;
+        CHECK(derive_nchw({}, op, Isa::avx512, p).read_ahead == 2);
+    }
+}
+
 TEST_CASE("strips of panels, dividing them or not", "[specialised]") {
     for (int k_strip : {1, 2, 3, 9}) {
         check(pointwise(4, 9, 24, 32 * 4 + 5), knob(&Schedule::k_strip, k_strip));

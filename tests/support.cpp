@@ -49,6 +49,7 @@ std::string bad_input(const std::function<void()> &action) {
 
 std::vector<double> naive(const Tensors &t) {
     const ConvProblem &p = t.problem;
+    const bool nchw = p.layout == Layout::nchw;
     const auto activation = [](double x, Activation a) {
         if (a == Activation::none) return x;
         if (a == Activation::hardswish) return x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6;
@@ -56,7 +57,7 @@ std::vector<double> naive(const Tensors &t) {
         return a == Activation::relu6 && x > 6 ? 6.0 : x;
     };
     const auto input = [&](int64_t n, int64_t y, int64_t x, int64_t c) {
-        return y < 0 || y >= p.h || x < 0 || x >= p.w ? 0.0 : double(t.input[size_t(((n * p.h + y) * p.w + x) * p.c + c)]);
+        return y < 0 || y >= p.h || x < 0 || x >= p.w ? 0.0 : double(t.input[size_t(nchw ? ((n * p.c + c) * p.h + y) * p.w + x : ((n * p.h + y) * p.w + x) * p.c + c)]);
     };
     const auto sum_of_taps = [&](int64_t py, int64_t qx, const std::function<double(int64_t r, int64_t s, int64_t y, int64_t x)> &term) {
         double sum = 0;
@@ -96,10 +97,15 @@ std::vector<double> naive(const Tensors &t) {
                             return terms;
                         });
                     }
-                    if (p.residual) sum += double(t.skip[out.size()]);
+                    if (p.residual) sum += double(t.skip[nchw ? size_t(((n * p.out_channels() + k) * p.p() + py) * p.q() + qx) : out.size()]);
                     out.push_back(activation(sum, p.out.activation));
                 }
-    return out;
+    if (!nchw) return out;
+    std::vector<double> planes;
+    for (int64_t n = 0; n < p.n; n++)
+        for (int64_t k = 0; k < p.out_channels(); k++)
+            for (int64_t i = 0; i < p.p() * p.q(); i++) planes.push_back(out[size_t((n * p.p() * p.q() + i) * p.out_channels() + k)]);
+    return planes;
 }
 
 std::vector<float> values_around_halves() {

@@ -225,6 +225,41 @@ TEST_CASE("a residual is a kernel of its own: of a row's condition, or of a prob
     CHECK(why_not == "no kernel for GPUs adds a residual");
 }
 
+TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
+    const TemporaryFolder folder;
+    const auto plan = [&](const std::string &row) {
+        return plan_kernels(folder.write("t.json", R"({"variants": [)" + row + "]}"), {Isa::x64, Isa::avx512, Isa::sm80});
+    };
+    const std::vector<KernelSpec> both = plan(R"({"op": "conv2d", "layout": ["nhwc", "nchw"], "isa": ["x64"], "scheduler": "reference"})");
+    REQUIRE(both.size() == 2);
+    CHECK(both[0].generator_params.count("layout") == 0);
+    CHECK(both[1].name == "conv2d_f32_nchw_x64_reference");
+    CHECK(both[1].layout == Layout::nchw);
+    CHECK(both[1].generator_params.at("layout") == "nchw");
+    CHECK(to_json(kernel_spec_from_json(to_json(both[1]))) == to_json(both[1]));
+    const KernelSpec hand = plan(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"k_tile": 7}})").at(0);
+    CHECK(hand.name == "conv2d_f32_nchw_avx512_hand_tk7");
+    CHECK(hand.filter_layout.text() == "panels7");
+    for (const KernelSpec &spec : plan(R"({"op": "depsep", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "suite": "microbenchmark_nchw", "knobs": {"streaming": 2}})"))
+        CHECK((spec.output_alignment == 64 && spec.layout == Layout::nchw));
+
+    const auto refused = [&](const std::string &row, const std::string &part) { CHECK_THAT(bad_input([&] { plan(row); }), Contains("t.json: variant 0") && Contains(part)); };
+    refused(R"({"op": "conv2d", "layout": "nchw", "isa": ["x64"], "scheduler": "reference"})", "\"layout\" is to be a list of nhwc, nchw");
+    refused(R"({"op": "conv2d", "layout": ["nwhc"], "isa": ["x64"], "scheduler": "reference"})", "\"layout\" holds \"nwhc\"; allowed: nhwc, nchw");
+    refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["sm80"], "scheduler": "hand"})", "\"layout\" holds \"nchw\", for which there are schedules hand, of f32 on CPUs, and reference");
+    refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 20}})", "knob \"q_tile\" is 20; allowed with nchw: whole vectors");
+    refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 64, "k_tile": 8}})", "takes 37 vector registers");
+    refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"winograd": 4}})", "unknown knob \"winograd\"");
+    refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"streaming": 2}})", "knob \"streaming\" is 2");
+    ConvProblem p = small_problem();
+    p.layout = Layout::nchw;
+    std::string why_not;
+    for (Backend backend : {Backend::cuda, Backend::opencl}) {
+        CHECK(!specialise_for(p, Processor(backend), why_not));
+        CHECK(why_not == "kernels for GPUs are for nhwc, not nchw");
+    }
+}
+
 TEST_CASE("the records that are part of the program can all be read", "[tuning]") {
     CHECK(builtin_tuning().complaints == std::vector<std::string>());
 }

@@ -109,13 +109,13 @@ int run(const Options &o) {
         variant = Registry::builtin().select(p, processor, o.threads, [](const Variant &v) { return *v.suite != '\0'; });
     const bool depsep = p.op == Operator::depsep;
     const bool unpacked = o.packed.empty();
-    const AlignedArray input(p.dtype, read_tensor(p, "--input", o.input, "input", true, {p.n, p.h, p.w, p.c}, p.dtype));
+    const AlignedArray input(p.dtype, read_tensor(p, "--input", o.input, "input", true, p.input_shape(), p.dtype));
     const std::vector<float> filter = read_tensor(p, "--filter", o.filter, "filter", unpacked, filter_shape(p));
     const std::vector<float> mid_bias = read_tensor(p, "--mid-bias", o.mid_bias, "mid_bias", unpacked && p.mid.bias, {p.mid_channels()});
     const std::vector<float> pointwise =
         read_tensor(p, "--pointwise-filter", o.pointwise_filter, "pointwise_filter", unpacked && depsep, {p.k, p.mid_channels()});
     const std::vector<float> bias = read_tensor(p, "--bias", o.bias, "bias", unpacked && p.out.bias, {p.out_channels()});
-    const std::vector<int64_t> shape = {p.n, p.p(), p.q(), p.out_channels()};
+    const std::vector<int64_t> shape = p.output_shape();
     const AlignedArray skip(p.dtype, read_tensor(p, "--skip", o.skip, "skip tensor", p.residual, shape, p.dtype));
     for (const std::string &file : {o.output, o.save_packed})
         if (!file.empty()) check_writable(file);
@@ -160,7 +160,7 @@ void add_run_command(CLI::App &app, int &exit_code) {
     command->add_option("--name", options->name, "The problem; may be left out when the file has one");
     command->add_option("--variant", options->variant,
                         "The variant; default: one specialised to the problem, if need be compiled in process");
-    command->add_option("--input", options->input, "[N, H, W, C]")->required();
+    command->add_option("--input", options->input, "[N, H, W, C]; with layout nchw [N, C, H, W]")->required();
     CLI::Option *const constants[] = {
         command->add_option("--filter", options->filter, "conv2d [K, R, S, C / groups]; depthwise and depsep [R, S, C, M]; pointwise [K, C]"),
         command->add_option("--mid-bias", options->mid_bias, "depsep with mid_bias: [C * M]"),
@@ -173,7 +173,7 @@ void add_run_command(CLI::App &app, int &exit_code) {
         command->add_option("--packed", options->packed, "Take them from such a file, written for the layout of the variant and these shapes");
     packed->excludes(save);
     for (CLI::Option *constant : constants) packed->excludes(constant);
-    command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]")->required();
+    command->add_option("--output", options->output, "The file to write: [N, P, Q, output channels]; with layout nchw [N, output channels, P, Q]")->required();
     command->add_option("--threads", options->threads, "Threads that the kernel uses")->check(CLI::Range(1, 1024))->capture_default_str();
     options->device.add_to(*command);
     command->add_option("--tuning", options->tuning, "Take the knobs from this file of tuning records, where it has one for the problem");

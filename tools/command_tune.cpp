@@ -72,8 +72,10 @@ int tune(const Options &o, bool trials_given) {
     options.shard = parse_shard(o.shard);
     const Cpu cpu = Cpu::detect();
     for (const ConvProblem &problem : set.problems)
-        if (const std::string why = why_no_schedule(problem.dtype, cpu.best); !why.empty())
+        if (std::string why = why_no_schedule(problem.dtype, cpu.best); !why.empty() || problem.layout != Layout::nhwc) {
+            if (why.empty()) why = fmt::format("tuning searches the schedules for nhwc, not those for {}", name(problem.layout));
             throw BadInput(fmt::format("problem \"{}\" has nothing to tune: {}", problem.name, why));
+        }
     for (const ConvProblem &problem : set.problems) options.tasks.push_back({problem, isa_for(o, problem, cpu)});
     options.threads = o.threads;
     options.seconds = trials_given ? 0 : 60 * o.minutes;

@@ -62,7 +62,7 @@ std::vector<int64_t> channels_around(int64_t unit) {
 
 class Grid {
 public:
-    explicit Grid(const Variant &variant) : op_(variant.op), dtype_(variant.dtype), residual_(variant.residual) {
+    explicit Grid(const Variant &variant) : op_(variant.op), dtype_(variant.dtype), layout_(variant.layout), residual_(variant.residual) {
         for (int i = 0; i < variant.when_count; i++) {
             const Condition &condition = variant.when[size_t(i)];
             if (condition.relation != Condition::Relation::multiple_of) continue;
@@ -81,6 +81,7 @@ public:
         p.name = fmt::format("edge.{}.{}", sepal::name(op_), i);
         p.op = op_;
         p.dtype = dtype_;
+        p.layout = layout_;
         p.residual = residual_;
         p.n = at.n;
         p.h = at.h;
@@ -114,6 +115,7 @@ public:
 private:
     Operator op_;
     DType dtype_;
+    Layout layout_;
     bool residual_;
     int64_t c_unit_ = 1, k_unit_ = 1;
 };

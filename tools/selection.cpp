@@ -61,6 +61,7 @@ std::string why_none(const ConvProblem &problem, const Registry &registry, const
     };
     const std::string_view of = processor.backend() == Backend::cpu ? "CPU" : name(processor.backend());
     if (!has([&](const Variant &v) { return v.dtype == problem.dtype; })) return fmt::format("no {} kernel takes {}", of, name(problem.dtype));
+    if (!has([&](const Variant &v) { return v.layout == problem.layout; })) return fmt::format("no {} kernel takes {}", of, name(problem.layout));
     if (problem.residual && !has([](const Variant &v) { return v.residual; })) return fmt::format("no {} kernel adds a residual", of);
     return "no variant takes it";
 }

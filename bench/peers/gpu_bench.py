@@ -34,6 +34,9 @@ def read_suite(path, pattern, dtype):
     problems = [p for p in suite.get("problems", []) if fnmatch.fnmatchcase(p["name"], pattern)]
     if not problems:
         stop(f'{path} has no problem whose name matches "{pattern}"')
+    for p in problems:
+        if p.get("layout", "nhwc") != "nhwc":
+            stop(f'{path}: problem "{p["name"]}" has layout {p["layout"]}; allowed: nhwc')
     return [{**p, "dtype": dtype or p.get("dtype", "f32")} for p in problems]
 
 

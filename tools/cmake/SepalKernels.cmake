@@ -7,7 +7,7 @@ set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.cpp
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp
     ${CMAKE_SOURCE_DIR}/runtime/winograd.cpp)
-set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/schedules/gpu/gpu_schedule.h
+set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/nchw_schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/schedules/gpu/gpu_schedule.h
     ${CMAKE_SOURCE_DIR}/schedules/gpu/occupancy.h ${CMAKE_SOURCE_DIR}/schedules/gpu/tensor_core_tile.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h
     ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h ${CMAKE_SOURCE_DIR}/runtime/gpu/tensor_core_views.h)

@@ -65,11 +65,18 @@ void set_dtype(FunctionSpec &spec, DType dtype) {
     if (dtype == DType::f16) spec.generator_params["dtype"] = "float16";
 }
 
-KernelSpec begin_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const std::vector<Condition> &when) {
+// The generators' parameter "layout" likewise.
+void set_layout(KernelSpec &spec, Layout layout) {
+    spec.layout = layout;
+    if (layout != Layout::nhwc) spec.generator_params["layout"] = name(layout);
+}
+
+KernelSpec begin_spec(Operator op, DType dtype, Layout layout, Isa isa, const std::string &scheduler, const std::vector<Condition> &when) {
     KernelSpec spec;
     spec.op = op;
     spec.dtype = dtype;
     set_dtype(spec, dtype);
+    set_layout(spec, layout);
     spec.isa = isa;
     spec.scheduler = scheduler;
     spec.when = when;
@@ -101,9 +108,9 @@ KernelSpec finish_spec(KernelSpec spec, const std::optional<ConvProblem> &proble
     return spec;
 }
 
-KernelSpec make_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
+KernelSpec make_spec(Operator op, DType dtype, Layout layout, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when,
                      const std::optional<ConvProblem> &problem) {
-    KernelSpec spec = begin_spec(op, dtype, isa, scheduler, when);
+    KernelSpec spec = begin_spec(op, dtype, layout, isa, scheduler, when);
     const bool tuned = scheduler == "tuned", hand = scheduler == "hand" || tuned;
     const Schedule full = tuned ? set : derive(set, op, isa, problem);
     Schedule named = set;  // whoever chose it, a result that is less exact has the algorithm in its kernel's name
@@ -134,9 +141,26 @@ KernelSpec make_spec(Operator op, DType dtype, Isa isa, const std::string &sched
     return finish_spec(std::move(spec), problem);
 }
 
+KernelSpec make_nchw_spec(Operator op, Isa isa, const NchwSchedule &set, const std::vector<Condition> &when, const std::optional<ConvProblem> &problem) {
+    KernelSpec spec = begin_spec(op, DType::f32, Layout::nchw, isa, "hand", when);
+    const NchwSchedule full = derive_nchw(set, op, isa, problem);
+    for (const NchwKnob &knob : nchw_knobs) {
+        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+        if (knob.member != &NchwSchedule::k_tile) spec.generator_params[std::string(knob.name)] = std::to_string(full.*knob.member);
+    }
+    spec.filter_layout.panel = full.k_tile;
+    spec.generator_params["panel"] = std::to_string(full.k_tile);
+    if (is_streaming(full)) {
+        spec.output_alignment = streaming_alignment;
+        // As in make_spec().
+        if (problem) spec.when.push_back({Field::pixels, Condition::Relation::at_least, streaming_pixels(*problem)});
+    }
+    return finish_spec(std::move(spec), problem);
+}
+
 KernelSpec make_gpu_spec(Operator op, DType dtype, Isa isa, const std::string &scheduler, const GpuSchedule &set, const std::vector<Condition> &when,
                          const std::optional<ConvProblem> &problem) {
-    KernelSpec spec = begin_spec(op, dtype, isa, scheduler, when);
+    KernelSpec spec = begin_spec(op, dtype, Layout::nhwc, isa, scheduler, when);
     if (scheduler != "hand") return finish_spec(std::move(spec), problem);  // the filter is one panel
     const GpuSchedule full = derive_gpu(set, op, problem);
     for (const GpuKnob &knob : gpu_knobs) {
@@ -159,7 +183,7 @@ constexpr const char *tensor_cores_knob = "tensor_cores", *tensor_cores_token = 
 
 KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set, const std::vector<Condition> &when,
                                  const std::optional<ConvProblem> &problem) {
-    KernelSpec spec = begin_spec(op, DType::f16, isa, "hand", when);
+    KernelSpec spec = begin_spec(op, DType::f16, Layout::nhwc, isa, "hand", when);
     spec.generator += "_mma";
     const TensorCoreTile full = derive(set, op, problem);
     spec.knobs.emplace_back(tensor_cores_token, 2);
@@ -173,6 +197,11 @@ KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set
     if (!problem)
         for (Field field : {Field::c, Field::k}) spec.when.push_back({field, Condition::Relation::multiple_of, 8});
     return finish_spec(std::move(spec), problem);
+}
+
+// Whether streaming stores pay and whole tiles make them possible.
+bool nchw_streaming_pays(const ConvProblem &problem, Isa isa) {
+    return problem.pixels() >= streaming_pixels(problem) && has_whole_tiles(derive_nchw({}, problem.op, isa, problem), problem);
 }
 
 // One row of the table, and what to say where it is wrong.
@@ -189,9 +218,9 @@ struct Row {
     }
 
     void only_known_keys() const {
-        const std::set<std::string> known = {"op", "dtype", "isa", "scheduler", "suite", "knobs", "when"};
+        const std::set<std::string> known = {"op", "dtype", "layout", "isa", "scheduler", "suite", "knobs", "when"};
         for (const auto &[key, value] : row.items())
-            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, dtype, isa, scheduler, suite, knobs, when", key));
+            if (!known.count(key)) fail(fmt::format("unknown field \"{}\"; allowed: op, dtype, layout, isa, scheduler, suite, knobs, when", key));
     }
 
     Operator op() const {
@@ -238,10 +267,28 @@ struct Row {
         return out;
     }
 
-    std::vector<std::pair<DType, Isa>> targets() const {
-        std::vector<std::pair<DType, Isa>> out;
+    std::vector<Layout> layouts() const {
+        if (!row.contains("layout")) return {Layout::nhwc};
+        if (!row["layout"].is_array() || row["layout"].empty()) fail("field \"layout\" is to be a list of " + layout_names());
+        std::vector<Layout> out;
+        for (const json &item : row["layout"]) {
+            const auto layout = item.is_string() ? layout_from_name(item.get<std::string>()) : std::nullopt;
+            if (!layout) fail(fmt::format("field \"layout\" holds {}; allowed: {}", item.dump(), layout_names()));
+            out.push_back(*layout);
+        }
+        return out;
+    }
+
+    struct RowTarget {
+        DType dtype;
+        Layout layout;
+        Isa isa;
+    };
+    std::vector<RowTarget> targets() const {
+        std::vector<RowTarget> out;
         for (DType dtype : dtypes())
-            for (Isa isa : isas()) out.emplace_back(dtype, isa);
+            for (Layout layout : layouts())
+                for (Isa isa : isas()) out.push_back({dtype, layout, isa});
         return out;
     }
 
@@ -261,6 +308,7 @@ struct Row {
         return out;
     }
     Schedule schedule() const { return read_knobs<Schedule>(knobs); }
+    NchwSchedule nchw_schedule() const { return read_knobs<NchwSchedule>(nchw_knobs); }
     GpuSchedule gpu_schedule() const { return read_knobs<GpuSchedule>(gpu_knobs); }
     bool on_tensor_cores() const { return row.contains("knobs") && row["knobs"].is_object() && row["knobs"].contains(tensor_cores_knob); }
     TensorCoreTile tensor_core_tile() const {
@@ -273,6 +321,14 @@ struct Row {
         if (scheduler != "hand") return;
         const Schedule full = derive(schedule(), op, isa, problem);
         const std::string why = problem ? why_not_valid(full, *problem, isa) : why_not_valid(full, op, isa);
+        if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
+    }
+
+    // The same of a row for NCHW.
+    void check_nchw_knobs(Operator op, Isa isa, const std::optional<ConvProblem> &problem) const {
+        const NchwSchedule set = nchw_schedule();
+        std::string why = why_not_valid(derive_nchw(set, op, isa, problem), op, isa);
+        if (why.empty() && is_streaming(set) && !problem) why = "knob \"streaming\" is 2; allowed without \"suite\": 1, since an output of any size may stay in the caches";
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
@@ -310,8 +366,20 @@ struct Row {
 
 }  // namespace
 
-KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when, DType dtype) {
-    return make_spec(op, dtype, isa, scheduler, set, when, std::nullopt);
+KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when, DType dtype,
+                     Layout layout) {
+    return make_spec(op, dtype, layout, isa, scheduler, set, when, std::nullopt);
+}
+
+KernelSpec any_shape_nchw(Operator op, Isa isa, const NchwSchedule &set, const std::vector<Condition> &when) {
+    return make_nchw_spec(op, isa, set, when, std::nullopt);
+}
+
+KernelSpec specialise_nchw(const ConvProblem &problem, Isa isa, const NchwSchedule &set) {
+    std::vector<Condition> when = specialised_to(problem);
+    if (problem.op == Operator::pointwise)  // the planes of channels are as far apart as an image is large
+        for (Field f : {Field::h, Field::w}) when.push_back({f, Condition::Relation::equal, value(problem, f)});
+    return make_nchw_spec(problem.op, isa, set, when, problem);
 }
 
 KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &set, const std::vector<Condition> &when) {
@@ -331,7 +399,7 @@ KernelSpec specialise_on_tensor_cores(const ConvProblem &problem, Isa isa, const
 }
 
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &set) {
-    return make_spec(problem.op, problem.dtype, isa, scheduler, set, specialised_to(problem), problem);
+    return make_spec(problem.op, problem.dtype, problem.layout, isa, scheduler, set, specialised_to(problem), problem);
 }
 
 KernelSpec specialise(const TuningRecord &record) {
@@ -339,7 +407,7 @@ KernelSpec specialise(const TuningRecord &record) {
     std::vector<Condition> when = specialised_to(problem);
     const Field size = problem.op == Operator::pointwise ? Field::pixels : Field::n;
     when.push_back({size, Condition::Relation::equal, value(problem, size)});
-    KernelSpec spec = make_spec(problem.op, problem.dtype, record.isa, "tuned", record.schedule, when, problem);
+    KernelSpec spec = make_spec(problem.op, problem.dtype, problem.layout, record.isa, "tuned", record.schedule, when, problem);
     spec.tuned_threads = record.threads;
     return spec;
 }
@@ -348,6 +416,8 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
                                          const std::vector<TuningRecord> &records, int threads, const MachineFingerprint &machine,
                                          bool streaming) {
     if (is_gpu(processor.best)) {
+        why_not = why_no_gpu_schedule(problem.layout);
+        if (!why_not.empty()) return std::nullopt;
         if (problem.residual) {
             why_not = "no kernel for GPUs adds a residual";
             return std::nullopt;
@@ -357,6 +427,11 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
     }
     why_not = why_no_schedule(problem.dtype, processor.best);
     if (!why_not.empty()) return std::nullopt;
+    if (problem.layout == Layout::nchw) {
+        NchwSchedule set;
+        if (streaming && nchw_streaming_pays(problem, processor.best)) set.streaming = 2;
+        return specialise_nchw(problem, processor.best, set);
+    }
     for (int i = int(processor.best); i >= 0; i--) {
         const Isa isa = Isa(i);
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
@@ -401,8 +476,10 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
         const bool tuned = scheduler == "tuned";
         if (tuned && !item.contains("suite")) row.fail("field \"suite\" is missing; a tuned row names the suite whose problems have records");
         if (tuned && item.contains("knobs")) row.fail("has \"knobs\"; those of a tuned row come from the records");
-        for (const auto &[dtype, isa] : row.targets()) {
+        for (const auto &[dtype, layout, isa] : row.targets()) {
             row.check_scheduler(scheduler, isa);
+            if (layout != Layout::nhwc && scheduler != "reference" && (scheduler != "hand" || is_gpu(isa) || dtype != DType::f32))
+                row.fail(fmt::format("field \"layout\" holds \"{}\", for which there are schedules hand, of f32 on CPUs, and reference", name(layout)));
             row.check_residual(row.conditions(), op, isa);
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (is_gpu(isa)) {
@@ -416,7 +493,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                     continue;
                 }
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                    if (problem.op != op || problem.dtype != dtype || problem.residual) continue;
+                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout || problem.residual) continue;
                     if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
                     KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
                                                    : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
@@ -427,16 +504,30 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             }
             if (const std::string why = why_no_schedule(dtype, isa); !why.empty() && scheduler != "reference")
                 row.fail(fmt::format("field \"dtype\" holds \"{}\" with scheduler \"{}\", but {}", name(dtype), scheduler, why));
+            const bool planes = layout == Layout::nchw && scheduler == "hand";
             if (!item.contains("suite")) {
+                if (planes) {
+                    row.check_nchw_knobs(op, isa, std::nullopt);
+                    add(row, any_shape_nchw(op, isa, row.nchw_schedule(), row.conditions()));
+                    continue;
+                }
                 if (is_streaming(row.schedule()))
                     row.fail("knob \"streaming\" is 2; allowed without \"suite\": 1, since an output of any size may stay in the caches");
                 row.check_knobs(op, isa, scheduler, std::nullopt);
-                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions(), dtype));
+                add(row, any_shape(op, isa, scheduler, row.schedule(), row.conditions(), dtype, layout));
                 continue;
             }
             if (item.contains("when")) row.fail("has both \"suite\" and \"when\"; the suite's problems are the conditions");
             for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                if (problem.op != op || problem.dtype != dtype) continue;
+                if (problem.op != op || problem.dtype != dtype || problem.layout != layout) continue;
+                if (planes) {
+                    row.check_nchw_knobs(op, isa, problem);
+                    if (is_streaming(row.nchw_schedule()) && !nchw_streaming_pays(problem, isa)) continue;
+                    KernelSpec spec = specialise_nchw(problem, isa, row.nchw_schedule());
+                    spec.suite = row.text("suite");
+                    add(row, spec);
+                    continue;
+                }
                 const TuningRecord *record = tuned ? best_record(records, problem, isa, 1, {}) : nullptr;
                 if ((tuned && !record) || row.passes_over(problem, isa)) continue;
                 if (!tuned) row.check_knobs(op, isa, scheduler, problem);

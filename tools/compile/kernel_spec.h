@@ -5,6 +5,7 @@
 #include "runtime/registry.h"
 #include "schedules/gpu/gpu_schedule.h"
 #include "schedules/gpu/tensor_core_tile.h"
+#include "schedules/nchw_schedule.h"
 #include "schedules/schedule.h"
 #include "tools/tuning/record.h"
 
@@ -46,11 +47,16 @@ struct KernelSpec : FunctionSpec {
 // An any-shape kernel under the conditions `when`. The conditions that the schedule itself needs are added: a vector of
 // channels (depthwise, depsep), a tile of pixels (pointwise).
 KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &knobs, const std::vector<Condition> &when,
-                     DType dtype = DType::f32);
+                     DType dtype = DType::f32, Layout layout = Layout::nhwc);
 
 // A kernel for exactly the shape, padding, activations and residual of the problem, but any batch size (a pointwise kernel: any
 // number of pixels).
 KernelSpec specialise(const ConvProblem &problem, Isa isa, const std::string &scheduler, const Schedule &knobs = {});
+
+// The same two by the hand-written schedules for NCHW, of f32 on a CPU. They need nothing of a problem. A specialised pointwise kernel is for images
+// of the problem's size.
+KernelSpec any_shape_nchw(Operator op, Isa isa, const NchwSchedule &knobs, const std::vector<Condition> &when);
+KernelSpec specialise_nchw(const ConvProblem &problem, Isa isa, const NchwSchedule &knobs = {});
 
 // The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
 // and multiplier = 1 for a depthwise half. No kernel for GPUs adds a residual: the problem has none.
