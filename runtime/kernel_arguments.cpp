@@ -24,26 +24,26 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
         return;
     }
     const auto view = [&](std::initializer_list<ViewDimension> dimensions) { return ArgumentView{element_of(p.dtype), dimensions}; };
-    const ImageStrides from = p.input_strides(), to = p.output_strides();
+    const Strides from = p.input_strides(), to = p.output_strides();
     const int64_t c = p.c / p.groups, k = p.k / p.groups;  // of a group
     switch (p.op) {
     case Operator::conv2d:
-        input = view({{c, from.c}, {p.groups, c * from.c}, {p.w, from.x}, {p.h, from.y}, {p.n, from.n}});
-        output = view({{k, to.c}, {p.groups, k * to.c}, {p.q(), to.x}, {p.p(), to.y}, {p.n, to.n}});
+        input = view({{c, from.c}, {p.groups, c * from.c}, {p.w, from.w}, {p.h, from.h}, {p.n, from.n}});
+        output = view({{k, to.c}, {p.groups, k * to.c}, {p.q(), to.w}, {p.p(), to.h}, {p.n, to.n}});
         break;
     case Operator::pointwise:
         if (p.layout == Layout::nchw) {
-            input = view({{p.c, from.c}, {p.h * p.w, from.x}, {p.n, from.n}});
-            output = view({{p.k, to.c}, {p.h * p.w, to.x}, {p.n, to.n}});
+            input = view({{p.c, from.c}, {p.h * p.w, from.w}, {p.n, from.n}});
+            output = view({{p.k, to.c}, {p.h * p.w, to.w}, {p.n, to.n}});
             break;
         }
-        input = view({{p.c, from.c}, {p.n * p.h * p.w, from.x}});
-        output = view({{p.k, to.c}, {p.n * p.h * p.w, to.x}});
+        input = view({{p.c, from.c}, {p.n * p.h * p.w, from.w}});
+        output = view({{p.k, to.c}, {p.n * p.h * p.w, to.w}});
         break;
     case Operator::depthwise:
     case Operator::depsep:
-        input = view({{p.c, from.c}, {p.w, from.x}, {p.h, from.y}, {p.n, from.n}});
-        output = view({{p.out_channels(), to.c}, {p.q(), to.x}, {p.p(), to.y}, {p.n, to.n}});
+        input = view({{p.c, from.c}, {p.w, from.w}, {p.h, from.h}, {p.n, from.n}});
+        output = view({{p.out_channels(), to.c}, {p.q(), to.w}, {p.p(), to.h}, {p.n, to.n}});
         break;
     }
     if (!is_dense(strides, p)) {

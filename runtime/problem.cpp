@@ -53,9 +53,9 @@ int64_t output_extent(int64_t in, int64_t before, int64_t after, int64_t filter,
     return (in + before + after - dilation * (filter - 1) - 1) / stride + 1;
 }
 
-ImageStrides strides_of(Layout layout, int64_t rows, int64_t columns, int64_t channels) {
+Strides strides_of(Layout layout, int64_t rows, int64_t columns, int64_t channels) {
     const int64_t image = rows * columns * channels;
-    return layout == Layout::nchw ? ImageStrides{image, columns, 1, rows * columns} : ImageStrides{image, columns * channels, channels, 1};
+    return layout == Layout::nchw ? Strides{image, columns, 1, rows * columns} : Strides{image, columns * channels, channels, 1};
 }
 
 std::vector<int64_t> shape_of(Layout layout, int64_t images, int64_t rows, int64_t columns, int64_t channels) {
@@ -219,8 +219,8 @@ int64_t ConvProblem::filter_elements() const {
 
 int64_t ConvProblem::pointwise_filter_elements() const { return op == Operator::depsep ? k * mid_channels() : 0; }
 
-ImageStrides ConvProblem::input_strides() const { return strides_of(layout, h, w, c); }
-ImageStrides ConvProblem::output_strides() const { return strides_of(layout, p(), q(), out_channels()); }
+Strides ConvProblem::input_strides() const { return strides_of(layout, h, w, c); }
+Strides ConvProblem::output_strides() const { return strides_of(layout, p(), q(), out_channels()); }
 std::vector<int64_t> ConvProblem::input_shape() const { return shape_of(layout, n, h, w, c); }
 std::vector<int64_t> ConvProblem::output_shape() const { return shape_of(layout, n, p(), q(), out_channels()); }
 

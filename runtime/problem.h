@@ -64,10 +64,11 @@ struct Epilogue {
     Activation activation = Activation::none;
 };
 
-// How far apart neighbours of a dense tensor of images are, in elements.
-struct ImageStrides {
-    int64_t n = 0, y = 0, x = 0, c = 0;
-    int64_t at(int64_t image, int64_t row, int64_t column, int64_t channel) const { return image * n + row * y + column * x + channel * c; }
+// How far apart neighbours of a tensor of images are, in elements: images, rows, pixels of a row, channels.
+struct Strides {
+    int64_t n = 0, h = 0, w = 0, c = 0;
+    int64_t at(int64_t image, int64_t row, int64_t column, int64_t channel) const { return image * n + row * h + column * w + channel * c; }
+    bool operator==(const Strides &o) const { return n == o.n && h == o.h && w == o.w && c == o.c; }
 };
 
 // A convolution of one operator on tensors of one shape. Plain data; all extents in elements.
@@ -127,8 +128,8 @@ struct ConvProblem {
     int64_t pointwise_filter_elements() const;  // 0 unless depsep
     int64_t pixels() const { return n * p() * q(); }  // of output, of all images
     int64_t output_elements() const { return pixels() * out_channels(); }
-    ImageStrides input_strides() const;
-    ImageStrides output_strides() const;
+    Strides input_strides() const;  // dense
+    Strides output_strides() const;
     std::vector<int64_t> input_shape() const;  // as in the table above
     std::vector<int64_t> output_shape() const;
     int64_t skip_elements() const { return residual ? output_elements() : 0; }

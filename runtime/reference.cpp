@@ -179,7 +179,7 @@ private:
     const Tensors &t;
     const ConvProblem &p;
     const Padding pad;
-    const ImageStrides strides = p.input_strides();
+    const Strides strides = p.input_strides();
     const std::vector<float> halves[2];  // the filters as an f16 kernel reads them
     const std::vector<float> &filter, &pointwise_filter;
     std::vector<float> first, second;  // [groups][terms][outputs of the group]
@@ -212,7 +212,7 @@ private:
 
     void add_residual(Pixel at, std::vector<double> &value, std::vector<double> &bound) const {
         if (!p.residual) return;
-        const ImageStrides like_output = p.output_strides();
+        const Strides like_output = p.output_strides();
         const float *skip = t.skip.data() + like_output.at(at.n, at.p, at.q, 0);
         for (size_t k = 0; k < value.size(); k++) {
             const double term = double(skip[int64_t(k) * like_output.c]);
@@ -292,7 +292,7 @@ Pixel pixel_at(const ConvProblem &p, int64_t index) {
 }
 
 // Where the output has the first channel of a pixel; the next ones are `strides.c` apart.
-int64_t first_channel(const ImageStrides &strides, const Pixel &at) { return strides.at(at.n, at.p, at.q, 0); }
+int64_t first_channel(const Strides &strides, const Pixel &at) { return strides.at(at.n, at.p, at.q, 0); }
 
 // `count` indices of output pixels, sorted.
 std::vector<int64_t> sample_pixels(const ConvProblem &p, int64_t count) {
@@ -387,7 +387,7 @@ Tensors make_random_tensors(const ConvProblem &p, uint32_t seed) {
 
 void reference(const Tensors &t, double *output) {
     const ConvProblem &p = t.problem;
-    const ImageStrides strides = p.output_strides();
+    const Strides strides = p.output_strides();
     const Evaluator evaluator(t);
     parallel_parts(p.pixels(), p.flops() / 2, [&](int64_t first, int64_t last) {
         Evaluator::Result result;
@@ -403,7 +403,7 @@ void reference(const Tensors &t, double *output) {
 CheckResult check_output(const Tensors &t, const void *output, double max_macs, double rel_error) {
     const ConvProblem &p = t.problem;
     const int64_t channels = p.out_channels(), pixels = p.pixels();
-    const ImageStrides strides = p.output_strides();
+    const Strides strides = p.output_strides();
     const double macs = p.flops() / 2, macs_each = macs / double(pixels);
     std::vector<int64_t> sample;
     if (macs > max_macs) sample = sample_pixels(p, std::min<int64_t>(pixels, std::max<int64_t>(16, int64_t(max_macs / macs_each))));

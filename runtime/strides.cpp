@@ -7,9 +7,7 @@
 namespace sepal {
 namespace {
 
-Strides dense(int64_t h, int64_t w, int64_t c) { return {h * w * c, w * c, c, 1}; }
-
-Strides resolve(const Strides &given, int64_t h, int64_t w, int64_t c) { return given == Strides{} ? dense(h, w, c) : given; }
+Strides resolve(const Strides &given, const Strides &dense) { return given == Strides{} ? dense : given; }
 
 std::string why_not(const char *tensor, const Strides &s, int64_t n, int64_t h, int64_t w, int64_t c) {
     constexpr int64_t limit = std::numeric_limits<int32_t>::max();
@@ -31,12 +29,12 @@ std::string why_not(const char *tensor, const Strides &s, int64_t n, int64_t h, 
 }  // namespace
 
 TensorStrides resolved(const TensorStrides &given, const ConvProblem &p) {
-    return {resolve(given.input, p.h, p.w, p.c), resolve(given.output, p.p(), p.q(), p.out_channels())};
+    return {resolve(given.input, p.input_strides()), resolve(given.output, p.output_strides())};
 }
 
 bool is_dense(const TensorStrides &given, const ConvProblem &p) {
     const TensorStrides s = resolved(given, p);
-    return s.input == dense(p.h, p.w, p.c) && s.output == dense(p.p(), p.q(), p.out_channels());
+    return s.input == p.input_strides() && s.output == p.output_strides();
 }
 
 std::string why_not_strides(const TensorStrides &given, const ConvProblem &p) {

@@ -8,15 +8,8 @@
 
 namespace sepal {
 
-// In elements; all 0: dense. Of a tensor [n, h, w, c] in which pixels, rows and images may lie apart: a slice of channels, a part of a larger
-// image. The channels of a pixel follow each other.
-struct Strides {
-    int64_t n = 0, h = 0, w = 0, c = 0;
-    bool operator==(const Strides &o) const { return n == o.n && h == o.h && w == o.w && c == o.c; }
-    bool operator!=(const Strides &o) const { return !(*this == o); }
-};
-
-// Of the input or the output of a problem.
+// Of the input and the output of a problem; all 0: dense. In layout nhwc pixels, rows and images may lie apart, as in a slice of channels or a part of
+// a larger image; the channels of a pixel follow each other.
 struct TensorStrides {
     Strides input, output;
 };
@@ -25,7 +18,7 @@ struct TensorStrides {
 TensorStrides resolved(const TensorStrides &given, const ConvProblem &problem);
 bool is_dense(const TensorStrides &given, const ConvProblem &problem);
 
-// Why kernels cannot take the strides, as a sentence: elements would overlap, or are 2^31 or more apart. Empty when they can.
+// Why kernels cannot take strides that are not dense, as a sentence: elements would overlap, or are 2^31 or more apart. Empty when they can.
 std::string why_not_strides(const TensorStrides &given, const ConvProblem &problem);
 
 // Elements from the first to the last of a tensor, both included.

@@ -55,7 +55,9 @@ size_t in_use() { return mallinfo2().uordblks; }
 void random_problems(int64_t count, uint32_t seed) {
     size_t before = 0;
     for (int64_t i = 0; i < count; i++) {
-        const Tensors t = make_exact_tensors(random_problem(uint32_t(seed + i)), uint32_t(i));
+        ConvProblem drawn = random_problem(uint32_t(seed + i));
+        if (i % 4 == 0) drawn.layout = Layout::nchw;
+        const Tensors t = make_exact_tensors(drawn, uint32_t(i));
         const ConvProblem &p = t.problem;
         const Side side = i % 2 ? Side::after : Side::before;
         GuardedArray input(t.input.size(), side), output(t.output.size(), side), skip(std::max<size_t>(1, t.skip.size()), side);
@@ -148,6 +150,7 @@ void random_descriptors(double seconds, uint64_t seed) {
             if (p.op == SEPAL_DEPTHWISE && random() % 2) p.k = 0;
             if (random() % 8 == 0) p.padding = sepal_padding(random() % 5);
             if (random() % 8 == 0) p.activation = sepal_activation(int(random() % 7) - 1);
+            if (random() % 8 == 0) p.layout = sepal_layout(random() % 3);
             if (random() % 16 == 0) p.dtype = sepal_dtype(random() % 3);
             if (random() % 16 == 0) p.size = size_t(nasty(random));
             if (random() % 16 == 0) p.residual = int(random());

@@ -134,6 +134,22 @@ TEST_CASE("random problems by every ISA of the installed library", "[api]") {
     }
 }
 
+TEST_CASE("random problems in NCHW", "[api]") {
+    int direct = 0;
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        ConvProblem p = random_problem(seed);
+        p.layout = Layout::nchw;
+        const Tensors t = make_exact_tensors(p, seed);
+        sepal_options options;
+        sepal_options_init(&options);
+        options.allow_reference = 1;
+        const auto plan = make_plan(t, &options);
+        direct += contains(sepal_plan_variant(plan.get()), "_nchw_") && !contains(sepal_plan_variant(plan.get()), "reference");
+        CHECK(is_right(t, run(t, plan.get())));
+    }
+    CHECK(direct > 40);
+}
+
 TEST_CASE("tensors with strides: slices of channels, rows and images that lie apart", "[api]") {
     int checked = 0;
     for (uint32_t seed = 0; seed < 120; seed++) {
@@ -414,6 +430,7 @@ TEST_CASE("wrong arguments: a status and a sentence each", "[api]") {
     CHECK(says(with([](sepal_problem &p) { p.mid_activation = sepal_activation(-1); }), "field \"mid_activation\" is"));
     CHECK(says(with([](sepal_problem &p) { p.max_rel_error = NAN; }), "max_rel_error"));
     CHECK(says(with([](sepal_problem &p) { p.padding = SEPAL_EXPLICIT, p.pad_left = -1; }), "pad[1] (left)"));
+    CHECK(says(with([](sepal_problem &p) { p.layout = SEPAL_NCHW, p.input_strides = {9999, 24 * 11, 24, 1}; }), "strides are given, which are for nhwc"));
     CHECK(says(with([](sepal_problem &p) { p.size = 0; }), "size of the problem is 0"));
     CHECK(says(with([](sepal_problem &p) { p.size = size_t(1) << 40; }), "size of the problem"));
     CHECK(says(with([](sepal_problem &p) { p.input_strides = {0, 0, 0, 2}; }), "the input's stride of channels is 2"));

@@ -9,7 +9,7 @@ namespace sepal {
 inline sepal_problem to_c(const ConvProblem &p) {
     sepal_problem c;
     sepal_problem_init(&c);
-    c.op = sepal_operator(p.op), c.dtype = sepal_dtype(p.dtype);
+    c.op = sepal_operator(p.op), c.dtype = sepal_dtype(p.dtype), c.layout = sepal_layout(p.layout);
     c.n = p.n, c.h = p.h, c.w = p.w, c.c = p.c, c.k = p.k, c.r = p.r, c.s = p.s;
     c.stride_h = p.stride_h, c.stride_w = p.stride_w, c.dilation_h = p.dilation_h, c.dilation_w = p.dilation_w;
     c.padding = sepal_padding(p.pad_mode);

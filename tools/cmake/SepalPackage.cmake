@@ -1,4 +1,4 @@
-# What is installed: the runtime libraries sepal (shared) and sepal_static with any-shape kernels for f32 NHWC on CPUs, headers, the CMake package,
+# What is installed: the runtime libraries sepal (shared) and sepal_static with any-shape kernels for f32 on CPUs, headers, the CMake package,
 # sepal.pc, licences; and, as component `codegen`, what generates kernels: the `sepal` command with Halide.
 #
 # Every name that Halide's runtime defines gets the prefix sepal_rt_ in these libraries and in the kernels that use them, so that an application
@@ -10,7 +10,7 @@ find_program(SEPAL_OBJCOPY objcopy REQUIRED)
 
 set(package_dir ${CMAKE_BINARY_DIR}/package)
 set(package_kernels ${kernel_names})
-list(FILTER package_kernels INCLUDE REGEX "^[a-z0-9]+_f32_nhwc_(x64|avx2|avx512)_(hand|reference)")
+list(FILTER package_kernels INCLUDE REGEX "^[a-z0-9]+_f32_(nhwc|nchw)_(x64|avx2|avx512)_(hand|reference)")
 # One specialised to a suite's problem fixes its channels (_c128) or, of f16 and GPUs, is for others.
 list(FILTER package_kernels EXCLUDE REGEX "_c[0-9]+(_|$)")
 set(package_packers ${packer_names})

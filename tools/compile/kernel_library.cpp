@@ -72,7 +72,7 @@ std::vector<KernelSpec> kernels_for(const KernelLibraryRequest &request, const C
     return specs;
 }
 
-std::string shape(std::initializer_list<int64_t> extents) {
+std::string shape(const std::vector<int64_t> &extents) {
     std::string out;
     for (int64_t e : extents) out += (out.empty() ? "[" : ", ") + std::to_string(e);
     return out + "]";
@@ -80,8 +80,8 @@ std::string shape(std::initializer_list<int64_t> extents) {
 
 // What a problem computes, as the lines of a comment.
 std::string described(const ConvProblem &p) {
-    std::string text = fmt::format(" * {}: {}\n *   input {}, output {}, {}, {}\n", p.name, p.key(), shape({p.n, p.h, p.w, p.c}),
-                                   shape({p.n, p.p(), p.q(), p.out_channels()}), name(p.dtype), name(p.layout));
+    std::string text = fmt::format(" * {}: {}\n *   input {}, output {}, {}, {}\n", p.name, p.key(), shape(p.input_shape()),
+                                   shape(p.output_shape()), name(p.dtype), name(p.layout));
     const auto tensor = [&](bool wanted, const char *what, const std::string &extents) {
         if (wanted) text += fmt::format(" *   weights->{} {}\n", what, extents);
     };
@@ -142,6 +142,7 @@ static sepal_status create(const sepal_problem *problem, const sepal_weights *we
         const auto set = [&](const char *field, const auto &value) { fields += fmt::format("    problem->{} = {};\n", field, value); };
         set("op", c_name(p.op));
         if (p.dtype == DType::f16) set("dtype", "SEPAL_F16");
+        if (p.layout == Layout::nchw) set("layout", "SEPAL_NCHW");
         const std::pair<const char *, int64_t> numbers[] = {
             {"n", p.n}, {"h", p.h}, {"w", p.w}, {"c", p.c}, {"k", p.k}, {"r", p.r}, {"s", p.s}, {"stride_h", p.stride_h}, {"stride_w", p.stride_w},
             {"dilation_h", p.dilation_h}, {"dilation_w", p.dilation_w}, {"pad_top", z.top}, {"pad_left", z.left}, {"pad_bottom", z.bottom},

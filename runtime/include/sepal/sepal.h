@@ -59,8 +59,8 @@ typedef enum sepal_operator {
 /* Of the input, the output and the filters as kernels read them. */
 typedef enum sepal_dtype { SEPAL_F32 = 0, SEPAL_F16 = 1 } sepal_dtype;
 
-/* Of input and output: [n, h, w, c]. */
-typedef enum sepal_layout { SEPAL_NHWC = 0 } sepal_layout;
+/* Of input, output and skip tensor: [n, h, w, c], or [n, c, h, w]. Filters are as below in both. */
+typedef enum sepal_layout { SEPAL_NHWC = 0, SEPAL_NCHW = 1 } sepal_layout;
 
 typedef enum sepal_activation { SEPAL_NONE = 0, SEPAL_RELU = 1, SEPAL_RELU6 = 2, SEPAL_HARDSWISH = 3 } sepal_activation;
 
@@ -70,20 +70,20 @@ typedef enum sepal_padding {
     SEPAL_EXPLICIT = 2 /* pad_top, pad_left, pad_bottom, pad_right */
 } sepal_padding;
 
-/* Where the elements of a tensor [n, h, w, c] are, in elements; all 0: dense. Pixels, rows and images may lie apart, as in a slice of channels or
+/* Where the elements of a tensor are, in elements; all 0: dense. In layout NHWC pixels, rows and images may lie apart, as in a slice of channels or
  * a part of a larger image; c is 1. */
 typedef struct sepal_strides {
     int64_t n, h, w, c;
 } sepal_strides;
 
 /* What is to be computed. Tensors, row-major, the last index contiguous:
- *   input            [n, h, w, c]
+ *   input            [n, h, w, c]; SEPAL_NCHW: [n, c, h, w]
  *   filter           conv2d [k, r, s, c / groups]; depthwise and depsep [r, s, c, multiplier]; pointwise [k, c]
  *   mid_bias         depsep [c * multiplier]
  *   pointwise_filter depsep [k, c * multiplier]
  *   bias             [k]
  *   skip             [n, p, q, k], where there is a residual
- *   output           [n, p, q, k], where p = floor((h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h) + 1, and q the same of w
+ *   output           [n, p, q, k]; SEPAL_NCHW: [n, k, p, q], where p = floor((h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h) + 1, and q the same of w
  * output = activation(bias + filter * input); depsep: mid = mid_activation(mid_bias + filter * input), output = activation(bias +
  * pointwise_filter * mid); with a residual, activation(bias + ... + skip). A batch normalisation after a convolution is folded into filter and bias by the caller: with scale = gamma /
  * sqrt(variance + epsilon) of each output channel, filter' = filter * scale and bias' = (bias - mean) * scale + beta. */
