@@ -148,8 +148,9 @@ std::string ConvProblem::validate() const {
     const Padding z = pad();
     if (dilation_h > limit / r || dilation_w > limit / s || h + z.top + z.bottom > limit || w + z.left + z.right > limit)
         return "the dilated filter or the padded input is more than 2147483647 pixels high or wide";
-    // A tile of 15 outputs that begins at the last one ends 14 strides, each at most the padded input, behind it.
-    constexpr int64_t most_pixels = limit / 16;
+    // Kernels compute whole tiles and strips: of at most 128 outputs where their number is not known, and where there are two or more outputs a
+    // stride is less than the padded input.
+    constexpr int64_t most_pixels = limit / 128;
     if (op != Operator::pointwise && (h + z.top + z.bottom > most_pixels || w + z.left + z.right > most_pixels))
         return fmt::format("the padded input is {} rows high and {} pixels wide; allowed: {}", h + z.top + z.bottom, w + z.left + z.right, most_pixels);
     const int64_t filter_h = dilation_h * (r - 1) + 1, filter_w = dilation_w * (s - 1) + 1;
