@@ -166,9 +166,12 @@ void random_descriptors(double seconds, uint64_t seed) {
             sepal_plan *plan = nullptr;
             if (sepal_plan_create(&p, &weights, &options, &plan) != SEPAL_OK) continue;
             const sepal_run run = arguments_of(memory.data(), output.data(), p.residual && p.size >= sizeof p ? memory.data() : nullptr);
-            if (sepal_plan_run_with(plan, &run) != SEPAL_OK) fail(fmt::format("a random problem: {}", sepal_last_error()));
+            // A few outputs that are very far apart may ask for more scratch memory than a kernel can have, which it says.
+            if (const sepal_status status = sepal_plan_run_with(plan, &run); status == SEPAL_OK)
+                ran++;
+            else if (status != SEPAL_KERNEL_FAILED || std::string(sepal_last_error()).find("exceeds the maximum size") == std::string::npos)
+                fail(fmt::format("a random problem: {}", sepal_last_error()));
             sepal_plan_destroy(plan);
-            ran++;
         }
     }
     fmt::print("{} random descriptors, {} of them possible, {} run\n", executed, possible, ran);
