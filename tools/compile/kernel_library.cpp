@@ -127,10 +127,10 @@ static sepal_status create(const sepal_problem *problem, const sepal_weights *we
     const sepal_kernels *own = {}();
     sepal_options with;
     sepal_options_init(&with);
-    if (options && options->size <= sizeof with)
-        memcpy(&with, options, options->size);
-    else if (options)
-        with = *options;
+    if (options) {{
+        memcpy(&with, options, options->size < sizeof with ? options->size : sizeof with);
+        with.size = options->size < 2 * sizeof(size_t) ? options->size : sizeof with; /* a wrong one is for sepal_plan_create() to tell */
+    }}
     if (with.kernels_count == 0) with.kernels = &own, with.kernels_count = 1;
     return sepal_plan_create(problem, weights, &with, plan);
 }}

@@ -1,5 +1,6 @@
 #include "tools/tuning/database.h"
 
+#include "runtime/kernel_error.h"
 #include "tools/files.h"
 
 #include <fmt/format.h>
@@ -54,7 +55,7 @@ TuningDatabase parse_tuning_records(const std::string &text, const std::string &
             TuningRecord record = tuning_record_from_json(text.substr(begin, end - begin), where);
             if (record.halide != halide_version())
                 throw BadInput(fmt::format("{}: field \"halide\" is \"{}\"; allowed: \"{}\", the version that this Sepal is built with", where,
-                                           record.halide, halide_version()));
+                                           on_one_line(record.halide), halide_version()));
             database.records.push_back(std::move(record));
         } catch (const BadInput &e) {
             database.complaints.push_back(e.what());
