@@ -6,16 +6,6 @@
 
 namespace sepal {
 
-namespace {
-
-// The strides of an image's view, of which the dimensions are channels, groups where there are any, and then `outer`.
-void set_strides(ArgumentView &view, std::initializer_list<int64_t> outer) {
-    size_t i = view.dimensions.size() - outer.size();
-    for (int64_t stride : outer) view.dimensions[i++].stride = stride;
-}
-
-}  // namespace
-
 KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, const TensorStrides &strides) : constants(packed_tensors(p, variant.filter_layout)) {
     if (variant.is_on_tensor_cores()) {
         TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels, variant.block_two_rows});
@@ -24,7 +14,7 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
         return;
     }
     const auto view = [&](std::initializer_list<ViewDimension> dimensions) { return ArgumentView{element_of(p.dtype), dimensions}; };
-    const Strides from = p.input_strides(), to = p.output_strides();
+    const auto [from, to] = resolved(strides, p);
     const int64_t c = p.c / p.groups, k = p.k / p.groups;  // of a group
     switch (p.op) {
     case Operator::conv2d:
@@ -45,16 +35,6 @@ KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, c
         input = view({{p.c, from.c}, {p.w, from.w}, {p.h, from.h}, {p.n, from.n}});
         output = view({{p.out_channels(), to.c}, {p.q(), to.w}, {p.p(), to.h}, {p.n, to.n}});
         break;
-    }
-    if (!is_dense(strides, p)) {
-        const auto [in, out] = resolved(strides, p);
-        if (p.op == Operator::pointwise) {
-            set_strides(input, {in.w});
-            set_strides(output, {out.w});
-        } else {
-            set_strides(input, {in.w, in.h, in.n});
-            set_strides(output, {out.w, out.h, out.n});
-        }
     }
     if (p.residual) skip = output;
     for (const PackedTensor &t : constants)

@@ -35,7 +35,6 @@ struct sepal_plan {
     Execution execution;
     TensorStrides strides;
     bool dense = true;
-    size_t output_alignment = 0;
     std::mutex measuring;
     std::atomic<bool> measured{false};
     ScratchBytes scratch;
@@ -267,7 +266,7 @@ sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {
         if (given != 0 && given < size_t(needed)) invalid(fmt::format("the {} has {} bytes; {} are needed for {}", what, given, needed, p.key()));
     };
     check("input", run.input, in, run.input_bytes, size_t(element));
-    check("output", run.output, out, run.output_bytes, std::max(size_t(element), plan->output_alignment));
+    check("output", run.output, out, run.output_bytes, std::max(size_t(element), size_t(plan->variant.output_alignment)));
     if (run.skip) check("skip tensor", run.skip, out, run.skip_bytes, size_t(element));
     // Slices of the channels of one tensor lie between each other.
     if (plan->dense ? overlap(run.input, in, run.output, out) : run.input == run.output) invalid("input and output overlap");
@@ -369,7 +368,6 @@ sepal_status sepal_plan_create(const sepal_problem *problem, const sepal_weights
         made->variant = choose(wanted, o);
         made->strides = resolved(wanted.strides, wanted.problem);
         made->dense = is_dense(wanted.strides, wanted.problem);
-        made->output_alignment = size_t(made->variant.output_alignment);
         made->execution = execution_of(o);
         const Weights tensors{w.filter, w.mid_bias, w.pointwise_filter, w.bias};
         const std::pair<const char *, const float *> pointers[] = {

@@ -14,9 +14,9 @@
 #include "tools/device_option.h"
 #include "tools/emulated_report.h"
 #include "tools/files.h"
+#include "tools/installed.h"
 #include "tools/selection.h"
 #include "tools/tuning/knob_source.h"
-#include "tools/installed.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -32,7 +32,6 @@
 #include <map>
 #include <new>
 #include <optional>
-
 
 namespace sepal {
 namespace {

@@ -38,6 +38,11 @@ struct TemporaryFile {
 
 }  // namespace
 
+void write_if_changed(const std::string &path, const std::string &text) {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error) || read_file(path) != text) write_file(path, {text});
+}
+
 ScratchFolder::ScratchFolder(const std::string &name, const std::string &what_for) {
     path_ = from_environment("TMPDIR", "/tmp") + "/" + name + ".XXXXXX";
     if (!mkdtemp(path_.data())) throw BadInput(fmt::format("{}: {}: {}", what_for, path_, std::strerror(errno)));

@@ -17,6 +17,9 @@ std::string read_file(const std::string &path, size_t limit = size_t(64) << 20);
 // also when there is something at `path` that is not a regular file.
 void write_file(const std::string &path, std::initializer_list<std::string_view> parts);
 
+// The same, where the file does not hold just that already: what is built from it stays up to date.
+void write_if_changed(const std::string &path, const std::string &text);
+
 // A new folder in TMPDIR (/tmp where that is not set) whose name begins with `name`; it is removed with all it holds at the end. Throws
 // BadInput, which begins with `what_for`, when there can be none.
 class ScratchFolder {

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 namespace sepal {
@@ -36,10 +37,15 @@ std::string installed_headers() {
 }
 
 std::string build_setting(const std::string &name) {
-    std::ifstream file(beside_program() / "package" / "settings.txt");
-    for (std::string line; std::getline(file, line);)
-        if (line.rfind(name + "=", 0) == 0) return line.substr(name.size() + 1);
-    return {};
+    static const std::map<std::string, std::string> settings = [] {
+        std::map<std::string, std::string> found;
+        std::ifstream file(beside_program() / "package" / "settings.txt");
+        for (std::string line; std::getline(file, line);)
+            if (const size_t equals = line.find('='); equals != std::string::npos) found[line.substr(0, equals)] = line.substr(equals + 1);
+        return found;
+    }();
+    const auto at = settings.find(name);
+    return at == settings.end() ? "" : at->second;
 }
 
 bool is_build() { return !build_setting("scripts").empty(); }

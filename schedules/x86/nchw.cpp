@@ -24,6 +24,16 @@ void tile_planes(ConvStages &st, const PlaneLoops &loops, const Var &in_panel, c
         .split(in_strip, loops.tile, in_tile, knobs.q_tile, TailStrategy::GuardWithIf);
 }
 
+// The same of an operator with rows: p_strip of them are a task's.
+void tile_rows_of_planes(ConvStages &st, const PlaneLoops &loops, const Var &in_panel, const Var &in_tile, const NchwSchedule &knobs) {
+    Var strip_of_rows("strip_of_rows"), row("row");
+    tile_planes(st, loops, in_panel, in_tile, knobs);
+    std::vector<VarOrRVar> order = {in_tile, in_panel, loops.tile, row, loops.panel, loops.strip};
+    if (st.acc.dimensions() == 5) order.push_back(st.g);
+    order.insert(order.end(), {strip_of_rows, st.n});
+    st.output.split(st.y, strip_of_rows, row, knobs.p_strip, TailStrategy::GuardWithIf).reorder(order).fuse(strip_of_rows, st.n, loops.task).parallel(loops.task);
+}
+
 void vectors_of_a_tile(ConvStages &st, const Var &in_panel, const Var &in_tile, const NchwSchedule &knobs) {
     st.output.vectorize(in_tile, knobs.lanes, TailStrategy::GuardWithIf).unroll(in_tile).unroll(in_panel);
 }
@@ -90,12 +100,8 @@ void copy_by_planes(ConvStages &st, const NchwSchedule &knobs) {
 // The input of a strip of output is in scratch memory that stays in L2, then every panel of filters runs over it.
 void schedule_conv2d_nchw(ConvStages &st, const NchwSchedule &knobs) {
     const PlaneLoops loops;
-    Var in_panel("in_panel"), in_tile("in_tile"), strip_of_rows("strip_of_rows"), row("row");
-    tile_planes(st, loops, in_panel, in_tile, knobs);
-    st.output.split(st.y, strip_of_rows, row, knobs.p_strip, TailStrategy::GuardWithIf)
-        .reorder({in_tile, in_panel, loops.tile, row, loops.panel, loops.strip, st.g, strip_of_rows, st.n})
-        .fuse(strip_of_rows, st.n, loops.task)
-        .parallel(loops.task);
+    Var in_panel("in_panel"), in_tile("in_tile");
+    tile_rows_of_planes(st, loops, in_panel, in_tile, knobs);
     vectors_of_a_tile(st, in_panel, in_tile, knobs);
     sum_in_registers(st, loops, knobs);
     st.phases.compute_at(st.output, loops.strip).hoist_storage(st.output, loops.task);
@@ -162,12 +168,8 @@ void schedule_depthwise_nchw(ConvStages &st, const NchwSchedule &knobs) {
 // alone; then every panel of the pointwise filter runs over it. Nothing is computed twice.
 void schedule_depsep_nchw(ConvStages &st, const NchwSchedule &knobs) {
     const PlaneLoops loops;
-    Var in_panel("in_panel"), in_tile("in_tile"), strip_of_rows("strip_of_rows"), row("row");
-    tile_planes(st, loops, in_panel, in_tile, knobs);
-    st.output.split(st.y, strip_of_rows, row, knobs.p_strip, TailStrategy::GuardWithIf)
-        .reorder({in_tile, in_panel, loops.tile, row, loops.panel, loops.strip, strip_of_rows, st.n})
-        .fuse(strip_of_rows, st.n, loops.task)
-        .parallel(loops.task);
+    Var in_panel("in_panel"), in_tile("in_tile");
+    tile_rows_of_planes(st, loops, in_panel, in_tile, knobs);
     vectors_of_a_tile(st, in_panel, in_tile, knobs);
     sum_in_registers(st, loops, knobs);
 

@@ -3,6 +3,7 @@
 #include "build_module.h"
 #include "compile_object.h"
 #include "llc.h"
+#include "tools/files.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,35 +15,17 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 namespace sepal {
 namespace {
 
-using json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr int child_seconds = 300;  // after which it counts as stalled
 
-std::string read(const fs::path &path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw std::runtime_error(fmt::format("{}: cannot be read", path.string()));
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const fs::path &path, const std::string &text) {
-    const fs::path temporary = path.string() + ".part";
-    std::ofstream file(temporary, std::ios::binary);
-    file << text;
-    file.close();
-    if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", temporary.string()));
-    fs::rename(temporary, path);
-}
-
-// The first line of an error message, without the name of the failing internal file.
-std::string first_line(std::string text) {
+// An error message on one line, cut where it is long.
+std::string as_one_line(std::string text) {
     for (char &ch : text)
         if (ch == '\n' || ch == '\t') ch = ' ';
     if (text.size() > 300) text = text.substr(0, 297) + "...";
@@ -81,14 +64,14 @@ std::string compile_in_child(const KernelSpec &spec, const fs::path &object) {
     if (WIFSIGNALED(status))
         return WTERMSIG(status) == SIGALRM ? fmt::format("not finished after {} s", child_seconds)
                                            : fmt::format("crashed: {}", strsignal(WTERMSIG(status)));
-    return WEXITSTATUS(status) == 0 ? "" : first_line(error);
+    return WEXITSTATUS(status) == 0 ? "" : as_one_line(error);
 }
 
 }  // namespace
 
 std::string compile_kernel(const std::string &spec_path, const std::string &folder) {
     const fs::path output = folder;
-    const KernelSpec spec = kernel_spec_from_json(read(spec_path));
+    const KernelSpec spec = kernel_spec_from_json(read_file(spec_path));
     fs::create_directories(output);
     const fs::path object = output / (spec.name + ".o");
     const auto start = std::chrono::steady_clock::now();
@@ -109,14 +92,14 @@ std::string compile_kernel(const std::string &spec_path, const std::string &fold
         Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    write(output / (spec.name + ".built.json"),
-          json{{"error", error}, {"object_bytes", fs::file_size(object)}, {"compile_seconds", seconds}}.dump() + "\n");
+    write_file((output / (spec.name + ".built.json")).string(),
+               {nlohmann::json{{"error", error}, {"object_bytes", fs::file_size(object)}, {"compile_seconds", seconds}}.dump() + "\n"});
     return error;
 }
 
 void compile_packer(const std::string &spec_path, const std::string &folder) {
     const fs::path output = folder;
-    const FunctionSpec spec = function_spec_from_json(read(spec_path));
+    const FunctionSpec spec = function_spec_from_json(read_file(spec_path));
     fs::create_directories(output);
     compile_object(spec, (output / (spec.name + ".o")).string());
 }

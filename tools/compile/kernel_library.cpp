@@ -42,11 +42,6 @@ std::string identifier(const std::string &name) {
 // In front of the names of a library's functions in its objects.
 std::string symbol_prefix(const std::string &library) { return library + "_"; }
 
-void write_if_changed(const std::string &path, const std::string &text) {
-    std::error_code error;
-    if (!fs::exists(path, error) || read_file(path) != text) write_file(path, {text});
-}
-
 // Kernels of one ISA for a problem, in order of preference; none, with the reason in `why_not`.
 std::vector<KernelSpec> kernels_for(const KernelLibraryRequest &request, const ConvProblem &problem, Isa isa, std::string &why_not) {
     const std::string &scheduler = request.scheduler;

@@ -92,10 +92,9 @@ KernelSpec finish_spec(KernelSpec spec, const std::optional<ConvProblem> &proble
         if (c.relation == Condition::Relation::equal && std::find(std::begin(run_time_only), std::end(run_time_only), c.field) == std::end(run_time_only))
             spec.generator_params[std::string(name(c.field))] = std::to_string(c.value);
     if (problem) {
-        const auto geometry = problem->geometry();
-        size_t i = 0;
-        for (const char *param : {"stride_h", "stride_w", "dilation_h", "dilation_w"})
-            if (const auto at = spec.generator_params.find(param); at != spec.generator_params.end()) at->second = std::to_string(geometry[i++]);
+        const char *const params[] = {"stride_h", "stride_w", "dilation_h", "dilation_w"};  // in the order of geometry()
+        for (size_t i = 0; i < std::size(params); i++)
+            if (const auto at = spec.generator_params.find(params[i]); at != spec.generator_params.end()) at->second = std::to_string(problem->geometry()[i]);
         spec.generator_params["p"] = std::to_string(problem->p());
         spec.generator_params["q"] = std::to_string(problem->q());
     }
@@ -255,29 +254,21 @@ struct Row {
         return out;
     }
 
-    std::vector<DType> dtypes() const {
-        if (!row.contains("dtype")) return {DType::f32};
-        if (!row["dtype"].is_array() || row["dtype"].empty()) fail("field \"dtype\" is to be a list of " + dtype_names());
-        std::vector<DType> out;
-        for (const json &item : row["dtype"]) {
-            const auto dtype = item.is_string() ? dtype_from_name(item.get<std::string>()) : std::nullopt;
-            if (!dtype) fail(fmt::format("field \"dtype\" holds {}; allowed: {}", item.dump(), dtype_names()));
-            out.push_back(*dtype);
+    // A list of names under a key, which may be left out.
+    template<typename T>
+    std::vector<T> names_of(const char *key, T otherwise, std::optional<T> (*from_name)(std::string_view), const std::string &allowed) const {
+        if (!row.contains(key)) return {otherwise};
+        if (!row[key].is_array() || row[key].empty()) fail(fmt::format("field \"{}\" is to be a list of {}", key, allowed));
+        std::vector<T> out;
+        for (const json &item : row[key]) {
+            const auto found = item.is_string() ? from_name(item.get<std::string>()) : std::nullopt;
+            if (!found) fail(fmt::format("field \"{}\" holds {}; allowed: {}", key, item.dump(), allowed));
+            out.push_back(*found);
         }
         return out;
     }
-
-    std::vector<Layout> layouts() const {
-        if (!row.contains("layout")) return {Layout::nhwc};
-        if (!row["layout"].is_array() || row["layout"].empty()) fail("field \"layout\" is to be a list of " + layout_names());
-        std::vector<Layout> out;
-        for (const json &item : row["layout"]) {
-            const auto layout = item.is_string() ? layout_from_name(item.get<std::string>()) : std::nullopt;
-            if (!layout) fail(fmt::format("field \"layout\" holds {}; allowed: {}", item.dump(), layout_names()));
-            out.push_back(*layout);
-        }
-        return out;
-    }
+    std::vector<DType> dtypes() const { return names_of("dtype", DType::f32, dtype_from_name, dtype_names()); }
+    std::vector<Layout> layouts() const { return names_of("layout", Layout::nhwc, layout_from_name, layout_names()); }
 
     struct RowTarget {
         DType dtype;

@@ -2,6 +2,7 @@
 // changed) and prints the names, one a line, in order of preference; then the same for the packers (pack_...) that they need. What is
 // wrong with a record goes to stderr, a line each. Built and run while CMake configures; needs no Halide.
 #include "kernel_spec.h"
+#include "tools/files.h"
 #include "tools/tuning/database.h"
 
 #include <fmt/format.h>
@@ -10,23 +11,13 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 namespace {
 
 template<typename Spec>
 void write_spec(const std::string &folder, const Spec &spec) {
-    const std::filesystem::path path = std::filesystem::path(folder) / (spec.name + ".spec.json");
-    const std::string text = to_json(spec);
-    std::ifstream old(path);
-    if (std::string(std::istreambuf_iterator<char>(old), {}) != text) {
-        std::ofstream file(path);
-        file << text;
-        file.close();
-        if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", path.string()));
-    }
+    sepal::write_if_changed(fmt::format("{}/{}.spec.json", folder, spec.name), to_json(spec));
     std::puts(spec.name.c_str());
 }
 
