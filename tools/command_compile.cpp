@@ -24,7 +24,7 @@ struct Options {
 
 KernelLibrary plan(const Options &o) {
     if (o.problems.empty()) throw BadInput("--problems is missing: the file of the problems to compile kernels for");
-    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + cpu_isa_names());
+    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + isa_names());
     KernelLibraryRequest request;
     request.name = o.library;
     request.scheduler = o.scheduler;
@@ -80,8 +80,8 @@ void add_compile_command(CLI::App &app, int &exit_code) {
     CLI::App *command = app.add_subcommand("compile", "Compile kernels for the problems of a file to a library for applications");
     command->add_option("--problems", options->problems, "The file of problems");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
-    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + cpu_isa_names())->delimiter(',');
-    command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 or li2018")->capture_default_str();
+    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + isa_names())->delimiter(',');
+    command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 (CPUs), li2018 or anderson2021 (GPUs)")->capture_default_str();
     command->add_option("--tuning", options->tuning, "A file of tuning records, of `sepal tune`");
     command->add_option("--threads", options->threads, "Of the records: those measured on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();
     command->add_option("-o,--output", options->output, "The folder to write to, made if it is not there");
