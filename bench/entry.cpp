@@ -18,9 +18,9 @@ Status Executable::run(const void *input, void *output) const {
 }
 
 Status GpuExecutable::queue(const GpuArray &input, GpuArray &output) const {
-    if (!second) return first->run(input, output);
+    if (!second) return first->run(input, output, skip);
     const Status status = first->run(input, *middle);
-    return status.ok() ? second->run(*middle, output) : status;
+    return status.ok() ? second->run(*middle, output, skip) : status;
 }
 
 namespace {
@@ -136,8 +136,9 @@ void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input,
         e.check = "skipped: " + status.message;
 }
 
-Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {
+Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, const GpuArray &skip, GpuArray &middle) {
     entry.on_gpu.middle = &middle;
+    if (entry.candidate->problem.residual) entry.on_gpu.skip = &skip;
     return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 

@@ -226,7 +226,7 @@ sepal_status run_on_device(const GpuPlan &plan, const sepal_run &run) {
     const int64_t element = size_in_bytes(p.dtype), in = element * p.input_elements(), out = element * p.output_elements();
     check_memory("input", run.input, in, run.input_bytes, 1, p);
     check_memory("output", run.output, out, run.output_bytes, 1, p);
-    if (run.skip) invalid("a skip tensor is given, but no kernel for GPUs adds one; leave it out");
+    if (run.skip) check_memory("skip tensor", run.skip, out, run.skip_bytes, 1, p);
     // Handles of OpenCL are no addresses.
     if (plan.device()->backend() == Backend::opencl ? run.input == run.output : overlap(run.input, in, run.output, out)) invalid("input and output overlap");
     const auto array = [&](const char *what, const void *memory, int64_t bytes) {
@@ -236,8 +236,9 @@ sepal_status run_on_device(const GpuPlan &plan, const sepal_run &run) {
         return wrapped;
     };
     const GpuArray input = array("input", run.input, in);
+    const GpuArray skip = run.skip ? array("skip tensor", run.skip, out) : GpuArray();
     GpuArray output = array("output", run.output, out);
-    return status_of(plan.run(input, output));
+    return status_of(plan.run(input, output, run.skip ? &skip : nullptr));
 }
 
 sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {

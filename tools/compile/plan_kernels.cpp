@@ -139,11 +139,10 @@ struct Row {
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
-    // Refuses a residual where no generator or schedule has one.
-    void check_residual(const std::vector<Condition> &when, Operator op, Isa isa) const {
-        if (std::none_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; })) return;
-        if (op == Operator::depthwise) fail("condition \"residual\" is for conv2d, pointwise and depsep");
-        if (is_gpu(isa)) fail(fmt::format("condition \"residual\" is for CPUs; field \"isa\" holds {}", name(isa)));
+    // Refuses a residual where no generator has one.
+    void check_residual(const std::vector<Condition> &when, Operator op) const {
+        const bool residual = std::any_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; });
+        if (residual && op == Operator::depthwise) fail("condition \"residual\" is for conv2d, pointwise and depsep");
     }
 
     // A row of streaming kernels is for those problems of its suite that they pay for; the next row serves the others.
@@ -208,7 +207,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             row.check_scheduler(scheduler, isa);
             if (layout != Layout::nhwc && scheduler != "reference" && (scheduler != "hand" || is_gpu(isa) || dtype != DType::f32))
                 row.fail(fmt::format("field \"layout\" holds \"{}\", for which there are schedules hand, of f32 on CPUs, and reference", name(layout)));
-            row.check_residual(row.conditions(), op, isa);
+            row.check_residual(row.conditions(), op);
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (is_gpu(isa)) {
                 const bool tensor_cores = row.on_tensor_cores();
@@ -221,7 +220,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                     continue;
                 }
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout || problem.residual) continue;
+                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout) continue;
                     if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
                     KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
                                                    : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
