@@ -88,12 +88,8 @@ protected:
     // By the hand-written schedules for NCHW, which read the input by way of ConvStages::phases.
     bool in_planes() const { return layout == Layout::nchw && !unscheduled && !this->using_autoscheduler(); }
 
-    // Whether what is outside of the input is left out by passes/masked_reads.h: where the CPU has such reads and knows the distance of the columns, but
-    // not for four of them that lie apart, which are slower to gather than to copy. In place there is no other way.
-    bool reads_under_masks() const {
-        if (plane_knobs().staging == 1) return true;
-        return this->get_target().has_feature(Halide::Target::AVX2) && stride_w != at_run_time && (stride_w == 1 || lanes > 4);
-    }
+    // Whether the input is read in place, by passes/masked_reads.h.
+    bool reads_under_masks() const { return plane_knobs().staging == 1; }
 
     NchwSchedule plane_knobs() const {
         NchwSchedule s;

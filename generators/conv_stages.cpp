@@ -45,6 +45,8 @@ void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Ex
     const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left, zero = cast(input.type(), 0.0f);
     const Expr column_inside = column >= 0 && column < w, row_inside = st.y >= 0 && st.y < h;
     if (masked) {
+        // Halide makes of a vector of columns that lie apart a few whole loads before any pass sees it.
+        _halide_user_assert(Internal::is_const_one(geo.stride_w)) << "the input is read in place with stride_w 1 only, not " << geo.stride_w;
         at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), clamp(st.y, 0, h - 1), Expr(st.n)});
         st.phases = Func("phases");
         st.phases(args) = select(column_inside && row_inside, input(at), zero);

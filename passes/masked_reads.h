@@ -5,9 +5,9 @@
 
 namespace sepal {
 
-// select(inside, input, 0) of a vector that reaches over an edge of the input: Halide reads all lanes and then takes zeros for those outside, or, where
-// indices are clamped, element by element. This pass puts the condition on the read itself, which is one instruction with AVX-512 and AVX2 and
-// touches nothing outside. What the schedule asks for may so promise that the index is inside (ConvStages::phases).
+// select(inside, input, 0) of a vector of neighbours that reaches over an edge of the input: Halide reads all lanes and then takes zeros for those
+// outside. This pass puts the condition on the read itself, which is one instruction with AVX-512 and AVX2 and touches nothing outside; so the index may
+// be promised to be inside (ConvStages::phases). A vector of elements that lie apart is several reads before any pass sees it: not for those.
 class MaskedReads : public Halide::Internal::IRMutator {
 private:
     using Halide::Internal::IRMutator::visit;

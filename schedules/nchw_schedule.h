@@ -21,8 +21,8 @@ struct NchwSchedule {
                          // a whole row, unless that is not known
     int p_strip = 0;     // rows of the same (depthwise: in units of p_tile; pointwise: strips); the unit of parallel work
     int k_strip = 0;     // depthwise: channels that are one unit of parallel work
-    int staging = 0;     // of a depthwise convolution or half: 1: tiles read the input itself, under masks at its edges; 2: what a strip of output reads is
-                         // copied to scratch memory first
+    int staging = 0;     // of a depthwise convolution or half: 1: tiles read the input itself, under masks at its edges (stride_w 1 only); 2: what a strip of
+                         // output reads is copied to scratch memory first
     int c_unroll = 0;    // unrolling of the loop over input channels
     int read_ahead = 0;  // 2: while a strip (depsep: a channel of one) is computed, what the next one reads is fetched into L2; 1: it is not
     int streaming = 0;   // 2: the output bypasses the caches (passes/streaming_stores.h); 1: it does not

@@ -493,7 +493,6 @@ TEST_CASE("NCHW: a depthwise convolution or half reads the input in place or a c
                 p.dilation_h = p.dilation_w = dilation;
                 check_nchw(p, in_place, {Isa::avx512, Isa::avx2});
             }
-            check_nchw(strided(p, 2), in_place, {Isa::avx512, Isa::avx2});  // slow, but right
             p.dilation_h = p.dilation_w = 1;
             p.layout = Layout::nchw;
             CHECK(derive_nchw({}, op, Isa::avx512, p).staging == 1);
