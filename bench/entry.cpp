@@ -28,7 +28,7 @@ namespace {
 std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
     if (c.peer && c.problem.dtype != DType::f32 && !is_gpu(processor.best)) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
-    if (c.peer && c.problem.layout != Layout::nhwc) return fmt::format("peers are measured on nhwc, the problem is {}", name(c.problem.layout));
+    if (c.peer && is_gpu(processor.best) && c.problem.layout != Layout::nhwc) return fmt::format("peers on a GPU are measured on nhwc, the problem is {}", name(c.problem.layout));
     if (c.peer && c.problem.residual) return "peers are measured without a residual, the problem has one";
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "conv_stages.h"
+#include "passes/masked_reads.h"
 #include "passes/panel_ahead.h"
 #include "passes/register_accumulators.h"
 #include "passes/strip_ahead.h"
@@ -66,6 +67,7 @@ public:
         } else if (in_planes()) {
             if (is_streaming(plane_knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over_planes(plane_knobs());
+            if (reads_under_masks()) this->get_pipeline().add_custom_lowering_pass(new MaskedReads);
         } else if (!unscheduled) {
             if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
@@ -86,10 +88,14 @@ protected:
     // By the hand-written schedules for NCHW, which read the input by way of ConvStages::phases.
     bool in_planes() const { return layout == Layout::nchw && !unscheduled && !this->using_autoscheduler(); }
 
+    // Whether the input is read in place, by passes/masked_reads.h.
+    bool reads_under_masks() const { return plane_knobs().staging == 1; }
+
     NchwSchedule plane_knobs() const {
         NchwSchedule s;
         s.lanes = lanes, s.k_tile = panel, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
-        s.p_strip = p_strip, s.k_strip = k_strip, s.c_unroll = c_unroll, s.read_ahead = read_ahead, s.streaming = streaming;
+        s.p_strip = p_strip, s.k_strip = k_strip, s.staging = staging, s.c_unroll = c_unroll, s.read_ahead = read_ahead;
+        s.streaming = streaming;
         return s;
     }
 

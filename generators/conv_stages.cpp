@@ -37,14 +37,23 @@ Func copy_inside(const std::string &name, const std::vector<Var> &args, const Fu
 
 }  // namespace
 
-void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Expr &h, const Geometry &geo) {
+void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Expr &h, const Geometry &geo, bool masked) {
     std::vector<Var> args = {st.c};
     if (input.dimensions() == 5) args.push_back(st.g);
     std::vector<Expr> at(args.begin(), args.end());
     args.insert(args.end(), {st.x, st.phase, st.y, st.n});
-    const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left;
+    const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left, zero = cast(input.type(), 0.0f);
+    const Expr column_inside = column >= 0 && column < w, row_inside = st.y >= 0 && st.y < h;
+    if (masked) {
+        // Halide makes of a vector of columns that lie apart a few whole loads before any pass sees it.
+        _halide_user_assert(Internal::is_const_one(geo.stride_w)) << "the input is read in place with stride_w 1 only, not " << geo.stride_w;
+        at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), clamp(st.y, 0, h - 1), Expr(st.n)});
+        st.phases = Func("phases");
+        st.phases(args) = select(column_inside && row_inside, input(at), zero);
+        return;
+    }
     at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), Internal::promise_clamped(st.y, 0, h - 1), Expr(st.n)});
-    st.phases = copy_inside("phases", args, input, at, likely(column >= 0 && column < w) && st.y >= 0 && st.y < h, cast(input.type(), 0.0f));
+    st.phases = copy_inside("phases", args, input, at, likely(column_inside) && row_inside, zero);
 }
 
 Func staged_pixels(const ConvStages &st, const Func &input, const Expr &pixels) {

@@ -60,8 +60,10 @@ struct WinogradStages : ConvStages {
 // follows it.
 Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);
 
-// stages.phases of an input (c, x, y, n) or (c, g, x, y, n) of w x h pixels.
-void put_phases_apart(ConvStages &stages, const Halide::Func &input, const Halide::Expr &w, const Halide::Expr &h, const Geometry &geometry);
+// stages.phases of an input (c, x, y, n) or (c, g, x, y, n) of w x h pixels. `masked`: as one expression, with a stride_w of 1, to be read in place with
+// passes/masked_reads.h; else in two steps, zeros everywhere and what is inside over them, which has to be in scratch memory.
+void put_phases_apart(ConvStages &stages, const Halide::Func &input, const Halide::Expr &w, const Halide::Expr &h, const Geometry &geometry,
+                      bool masked);
 
 // An input (c, x, n) as it is in scratch memory, with anything behind the last of its pixels.
 Halide::Func staged_pixels(const ConvStages &stages, const Halide::Func &input, const Halide::Expr &pixels);

@@ -284,8 +284,6 @@ TEST_CASE("what takes NHWC only says so of a problem in NCHW", "[cli]") {
     const Files files(p);
     check_bad_input(run(files.command() + " --variant " + reference_of(p.op)), {"takes nhwc, the problem is nchw"});
     check_bad_input(run("tune --trials 1 --problems " + files.problems), {"has nothing to tune", "the schedules for nhwc, not those for nchw"});
-    const Ran bench = run("bench --peers oneDNN --seconds 0.01 --problems " + files.problems + " --variants 'conv2d_f32_nchw_x64_reference'");
-    CHECK_THAT(bench.out, Catch::Contains("peers are measured on nhwc, the problem is nchw"));
 }
 
 TEST_CASE("run, list, check and bench take problems with a residual", "[cli]") {

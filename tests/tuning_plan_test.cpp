@@ -247,6 +247,7 @@ TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["sm80"], "scheduler": "hand"})", "\"layout\" holds \"nchw\", for which there are schedules hand, of f32 on CPUs, and reference");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 20}})", "knob \"q_tile\" is 20; allowed with nchw: whole vectors");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 64, "k_tile": 8}})", "takes 37 vector registers");
+    refused(R"({"op": "depthwise", "layout": ["nchw"], "isa": ["x64"], "scheduler": "hand", "knobs": {"staging": 1}})", "knob \"staging\" is 1; allowed for depthwise with nchw and x64: 2 to 2");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"winograd": 4}})", "unknown knob \"winograd\"");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"streaming": 2}})", "knob \"streaming\" is 2");
     ConvProblem p = small_problem();
