@@ -89,6 +89,11 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
                                      const std::vector<TuningRecord> &records = {});
 
+// The kernels of a file of candidates that are for the problem and the ISA, specialised to it: to be compared with each other, and with those that
+// are compiled in. Its rows are as the table's with scheduler hand, but have neither "suite" nor "when". Throws BadInput as plan_kernels(), also for
+// knobs that do not suit the problem.
+std::vector<KernelSpec> plan_candidates(const std::string &path, const ConvProblem &problem, Isa isa);
+
 // The function that packs filters into a layout for the variants of an ISA and type (generators/pack_generator.cpp):
 // pack_<dtype>_<isa>_panels or pack_<dtype>_<isa>_winograd<tile>, for any shape and panel. Empty for a layout that is as given.
 std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DType dtype);
