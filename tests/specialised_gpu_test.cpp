@@ -50,8 +50,8 @@ GpuSchedule knobs_of(const std::vector<std::pair<const char *, int>> &set) {
     return s;
 }
 
-std::optional<Device> open(Isa isa) {
-    Device device;
+std::optional<ChosenDevice> open(Isa isa) {
+    ChosenDevice device;
     Status status;
     device.emulated = isa == Isa::sm80;
     device.option = device.emulated ? "cuda:emulated" : "opencl";
@@ -69,7 +69,7 @@ KernelCounts check(const ConvProblem &p, const std::vector<std::pair<const char 
     KernelCounts counts;
     set_num_threads(2);
     for (Isa isa : {Isa::sm80, Isa::opencl}) {
-        const std::optional<Device> device = open(isa);
+        const std::optional<ChosenDevice> device = open(isa);
         if (!device) continue;
         const GpuSchedule knobs = knobs_of(set);
         REQUIRE(why_not_valid(derive_gpu(knobs, p.op, p), p.op, p) == "");

@@ -1,8 +1,8 @@
 # sepal_add_kernels(TARGET PROBLEMS FILE ISAS ISA... [SCHEDULER NAME] [TUNING FILE] [THREADS N] [NAMES PATTERN])
 #
-# A static library TARGET of kernels for the problems of FILE, one for each problem and instruction set (x64, avx2, avx512), and the header TARGET.h,
-# with a function for each problem.
-#   SCHEDULER  hand (default), tuned (with TUNING: the records of `sepal tune`), mullapudi2016, adams2019 or li2018
+# A static library TARGET of kernels for the problems of FILE, one for each problem and instruction set (x64, avx2, avx512; of GPUs sm80 for
+# CUDA and opencl), and the header TARGET.h, with a function for each problem.
+#   SCHEDULER  hand (default), tuned (with TUNING: the records of `sepal tune`), mullapudi2016, adams2019 (CPUs), li2018 or anderson2021 (GPUs)
 #   TUNING     a file of tuning records
 #   THREADS    of the records: those measured on so many threads (1)
 #   NAMES      only problems whose names match the pattern

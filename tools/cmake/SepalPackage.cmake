@@ -18,14 +18,13 @@ list(FILTER package_packers INCLUDE REGEX "^pack_f32_(x64|avx2|avx512)_")
 list(LENGTH package_kernels package_kernel_count)
 message(STATUS "${package_kernel_count} of them in the installed library")
 
-# Halide's runtime for CPUs, its names, and the names that they get.
+# Halide's runtime, its names, and the names that they get.
 set(package_symbols ${package_dir}/halide_symbols.txt)
 add_custom_command(OUTPUT ${package_dir}/halide_runtime.o ${package_symbols}
-    COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> cpu-runtime ${package_dir}/halide_runtime.plain.o
-    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJCOPY=${SEPAL_OBJCOPY} -DOBJECT=${package_dir}/halide_runtime.plain.o -DSYMBOLS=${package_symbols}
+    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJECT=${kernel_dir}/halide_runtime.o -DSYMBOLS=${package_symbols}
         -P ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake
-    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_dir}/halide_runtime.plain.o ${package_dir}/halide_runtime.o
-    DEPENDS sepal-compile ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" VERBATIM)
+    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${kernel_dir}/halide_runtime.o ${package_dir}/halide_runtime.o
+    DEPENDS ${kernel_dir}/halide_runtime.o ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" VERBATIM)
 
 set(package_objects ${package_dir}/halide_runtime.o)
 set(package_specs "")
@@ -49,7 +48,7 @@ add_library(sepal_package_objects OBJECT ${package_sources} ${package_dir}/kerne
 target_include_directories(sepal_package_objects PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/runtime/include)
 target_link_libraries(sepal_package_objects PRIVATE fmt::fmt-header-only Halide::Runtime)
 target_compile_definitions(sepal_package_objects PRIVATE SEPAL_VERSION="${PROJECT_VERSION}")
-target_compile_options(sepal_package_objects PRIVATE -fvisibility=hidden -fvisibility-inlines-hidden $<$<CONFIG:Release>:-O2>)
+target_compile_options(sepal_package_objects PRIVATE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden> $<$<CONFIG:Release>:-O2>)
 add_custom_command(OUTPUT ${package_dir}/runtime.o
     COMMAND ${CMAKE_LINKER} -r -o ${package_dir}/runtime.plain.o $<TARGET_OBJECTS:sepal_package_objects>
     COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_dir}/runtime.plain.o ${package_dir}/runtime.o

@@ -2,7 +2,6 @@
 //   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json (compile_kernel.h)
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
-//   cpu-runtime OBJECT        the same without that.
 #include "compile_kernel.h"
 #include "runtime/isa.h"
 
@@ -17,11 +16,9 @@ using namespace sepal;
 
 namespace {
 
-Halide::Target cpu_runtime_target() { return Halide::Target(std::string(halide_target(Isa::x64))); }
-
 // The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
 Halide::Target runtime_target() {
-    return cpu_runtime_target()
+    return Halide::Target(std::string(halide_target(Isa::x64)))
         .with_feature(Halide::Target::CUDA)
         .with_feature(Halide::Target::CUDACapability80)
         .with_feature(Halide::Target::OpenCL);
@@ -37,11 +34,8 @@ int main(int argc, char **argv) try {
         compile_packer(argv[2], argv[3]);
     } else if (verb == "runtime" && argc == 3) {
         Halide::compile_standalone_runtime(std::string(argv[2]), runtime_target());
-    } else if (verb == "cpu-runtime" && argc == 3) {
-        Halide::compile_standalone_runtime(std::string(argv[2]), cpu_runtime_target());
     } else {
-        throw std::runtime_error(
-            "usage: sepal-compile kernel SPEC.json OUTPUT | packer SPEC.json OUTPUT | runtime OBJECT | cpu-runtime OBJECT");
+        throw std::runtime_error("usage: sepal-compile kernel SPEC.json OUTPUT | packer SPEC.json OUTPUT | runtime OBJECT");
     }
     return 0;
 } catch (const std::exception &e) {
