@@ -37,7 +37,14 @@ struct ConvStages {
                           // what the tap (s, r) of the pixel (x, y) of the output meets
     bool tap_by_tap = false;
 
+    std::vector<std::string> ahead;  // Funcs that the schedule for a GPU lets be loaded ahead
+
     Halide::Func output;  // same dimensions as acc
+
+    Geometry geometry;      // of the filter's taps
+    // Columns, or rows, of the input that so many neighbouring outputs of a conv2d meet.
+    Halide::Expr met_columns(int outputs) const;
+    Halide::Expr met_rows(int outputs) const;
 
     Halide::Expr channels;  // that acc sums over: of the input's group, or of the depthwise half's output for depsep
 };
@@ -71,6 +78,9 @@ Halide::Func staged_pixels(const ConvStages &stages, const Halide::Func &input, 
 // The input with indices of its dimension `dim` that are beyond the last of `extent` elements moved to the last whole `vector`, as a GPU's blocks of
 // channels need it whose last one has fewer: what is read there is not used.
 Halide::Func within(const Halide::Func &input, int dim, const Halide::Expr &extent, int vector);
+
+// The same where all reads are inside of tests that the schedule makes for the output's channels: nothing is moved, and Halide is told.
+Halide::Func promised_within(const Halide::Func &input, int dim, const Halide::Expr &extent);
 
 // activation(value). `activation` is a constant, or an int32 parameter with the numbers of enum Activation.
 // hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019).

@@ -23,8 +23,8 @@ public:
         dense(bias, {mid}, k_tile);
         image(output, {mid, q, p, at_run_time}, k_tile);
         const int block = block_channels(gpu_knobs());
-        const auto within_mid = [&](const Halide::Func &f) { return channels_within(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), k_tile, block); };
-        const Halide::Func in = channels_within(input, 0, mid, fixed_or(c, input.dim(0).extent()), c_vector, block);
+        const auto within_mid = [&](const Halide::Func &f) { return channels_promised(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), block); };
+        const Halide::Func in = channels_promised(input, 0, mid, fixed_or(c, input.dim(0).extent()), block);
         const Halide::Expr columns = fixed_or(w, input.dim(1).extent()), rows = fixed_or(h, input.dim(2).extent());
         st.padded = pad(in, 1, columns, rows);
         if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo), reads_under_masks());

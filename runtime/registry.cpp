@@ -61,12 +61,13 @@ bool Condition::holds(const ConvProblem &problem) const {
     case Relation::equal: return v == value;
     case Relation::at_least: return v >= value;
     case Relation::multiple_of: return v % value == 0;
+    case Relation::at_most: return v <= value;
     }
     return false;
 }
 
 std::string Condition::text() const {
-    const char *const relations[] = {"=", ">=", "in multiples of"};
+    const char *const relations[] = {"=", ">=", "in multiples of", "<="};
     return fmt::format("{} {} {}", sepal::name(field), relations[int(relation)], value);
 }
 

@@ -8,11 +8,11 @@
 
 namespace sepal {
 
-void compile_object(const FunctionSpec &spec, const std::string &object) {
+void compile_object(const FunctionSpec &spec, const std::string &object, const std::string &arch) {
     const Halide::Module module = build_module(spec, kernel_target(spec.isa));
     if (backend(spec.isa) == Backend::cuda) {
         const auto blocks = spec.generator_params.find("blocks");
-        const GpuCode code = gpu_code(module, blocks == spec.generator_params.end() ? 0 : std::stoi(blocks->second));
+        const GpuCode code = gpu_code(module, blocks == spec.generator_params.end() ? 0 : std::stoi(blocks->second), arch);
         with_gpu_code(module, code).compile({{Halide::OutputFileType::object, object}});
         return;
     }
