@@ -398,6 +398,25 @@ TEST_CASE("a problem that only the reference takes is refused unless it is allow
     CHECK(is_right(t, run(t, make_plan(t, &options).get())));
 }
 
+TEST_CASE("a problem that needs more scratch memory than kernels can have is refused when the plan is created", "[api]") {
+    ConvProblem p;
+    p.h = 8, p.w = 1, p.c = 14, p.k = 2, p.r = p.s = 3;
+    p.dilation_h = p.dilation_w = 65536;  // the padded input that one output meets has more than 2^34 pixels
+    const Tensors t = make_exact_tensors(p, 2);
+    const sepal_problem problem = to_c(p);
+    const sepal_weights weights = to_c(t.weights());
+    const std::string text = create_says(&problem, &weights, nullptr, SEPAL_UNSUPPORTED);
+    CHECK(says(text, "no kernel on this CPU takes conv2d"));
+    CHECK(says(text, "scratch memory of a strip of outputs may be "));
+    CHECK(says(text, "allow_reference"));
+    Options options;
+    options.variant = "conv2d_f32_nhwc_x64_hand";
+    CHECK(says(create_says(&problem, &weights, &options, SEPAL_UNSUPPORTED), "allowed: 2147483647"));
+    options.variant = nullptr;
+    options.allow_reference = 1;  // which has none
+    CHECK(is_right(t, run(t, make_plan(t, &options).get())));
+}
+
 TEST_CASE("wrong arguments: a status and a sentence each", "[api]") {
     const Tensors t = make_exact_tensors(small_depsep(), 1);
     const sepal_problem good = to_c(t.problem);

@@ -3,6 +3,7 @@
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
 //   cpu-runtime OBJECT        the same without that.
+#include "build_module.h"
 #include "compile_kernel.h"
 #include "runtime/isa.h"
 
@@ -17,7 +18,7 @@ using namespace sepal;
 
 namespace {
 
-Halide::Target cpu_runtime_target() { return Halide::Target(std::string(halide_target(Isa::x64))); }
+Halide::Target cpu_runtime_target() { return with_sanitizer(Halide::Target(std::string(halide_target(Isa::x64)))); }
 
 // The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
 Halide::Target runtime_target() {
