@@ -18,19 +18,17 @@
 using namespace sepal;
 
 namespace {
-
 std::atomic<int64_t> allocations{0};         // of the whole program
 std::atomic<int64_t> allocations_left{-1};   // before one fails; negative: none does
-
-bool may_allocate() {
-    allocations++;
-    return allocations_left < 0 || allocations_left-- > 0;
-}
-
 }  // namespace
 
 // The C library's functions, counted, and failing where a test says so.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static bool may_allocate() {
+    allocations++;
+    return allocations_left < 0 || allocations_left-- > 0;
+}
+
 extern "C" {
 void *__libc_malloc(size_t);
 void *__libc_memalign(size_t, size_t);
