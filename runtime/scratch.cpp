@@ -1,5 +1,7 @@
 #include "scratch.h"
 
+#include "winograd.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,9 +10,10 @@
 namespace sepal {
 namespace {
 
-// Outputs of a strip, at most, of kernels for any shape (schedules/tiling.cpp and nchw_tiling.cpp without a problem). Those by Winograd's algorithm
-// keep 36 values for each of 14 tiles, fewer than a strip of so many outputs reads.
+// Outputs of a strip, at most, of kernels for any shape (schedules/tiling.cpp and nchw_tiling.cpp without a problem).
 constexpr double strip_columns = 32, strip_rows = 16;
+// Values that those by Winograd's algorithm keep of a channel: 36 of each of at most 28 tiles, and the sums of some output channels.
+constexpr double winograd_values = 36 * 32;
 // The innermost extent is rounded up by less than this: rows begin at different sets of a cache.
 constexpr double alignment = 64;
 
@@ -26,7 +29,10 @@ double most_scratch_bytes(const ConvProblem &p) {
     const auto middle = [&](int64_t channels) { return (double(channels) + alignment) * (strip_columns + alignment) * strip_rows; };
     double elements = 0;
     switch (p.op) {
-    case Operator::conv2d: elements = read_by_strip(p.c / p.groups); break;
+    case Operator::conv2d:
+        elements = read_by_strip(p.c / p.groups);
+        if (winograd_takes(p)) elements = std::max(elements, winograd_values * (double(p.c) + alignment));
+        break;
     case Operator::pointwise: elements = middle(p.c); break;
     case Operator::depthwise: elements = nchw ? read_by_strip(1) : 0; break;  // a channel at a time, or none
     case Operator::depsep: elements = std::max(middle(p.mid_channels()), nchw ? read_by_strip(1) : 0); break;
