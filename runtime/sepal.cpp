@@ -5,10 +5,10 @@
 #include "api_device.h"
 #include "gpu/gpu_plan.h"
 #include "plan.h"
+#include "scratch.h"
 #include "variant_table.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -60,8 +60,12 @@ S sized() {
     return s;
 }
 
-template<typename E>
-E checked(int value, E last, const char *field) {
+// `given` is an enumeration of the C API in which a caller in C may have put any number, which C++ does not allow to be read as one.
+template<typename Given, typename E>
+E checked(const Given &given, E last, const char *field) {
+    int value = 0;
+    static_assert(sizeof given == sizeof value);
+    std::memcpy(&value, &given, sizeof value);
     if (value < 0 || value > int(last)) invalid(fmt::format("problem: field \"{}\" is {}; allowed: 0 to {}", field, value, int(last)));
     return E(value);
 }
@@ -97,17 +101,11 @@ Wanted problem_of(const sepal_problem *given) {
     return out;
 }
 
-int usable_cpus() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
 sepal_options options_of(const sepal_options *given) {
     sepal_options o = known_part(given, sized<sepal_options>(), "options", "sepal_options_init()");
     constexpr int most_threads = 1024;
     if (o.threads < 0 || o.threads > most_threads) invalid(fmt::format("options: field threads is {}; allowed: 0 to {}", o.threads, most_threads));
-    if (o.threads == 0) o.threads = std::min(usable_cpus(), most_threads);
+    if (o.threads == 0) o.threads = std::min(int(cpus_of_process().size()), most_threads);
     if (!o.allocator.allocate != !o.allocator.release) invalid("options: of the allocator's functions allocate and release only one is set");
     if (o.kernels_count > 0) require(o.kernels, "options' kernels");
     for (size_t i = 0; i < o.kernels_count; i++) require(o.kernels[i], "table of kernels");
@@ -186,7 +184,8 @@ Variant choose(const Wanted &wanted, const sepal_options &o) {
     if (o.device)
         throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel for {} takes {}; those for GPUs come with options' tables of generated kernels (kernels)",
                                                      o.device->device->text(), wanted.problem.key())};
-    throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel on this CPU takes {}{}", wanted.problem.key(),
+    const std::string too_large = why_too_much_scratch(wanted.problem);
+    throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel on this CPU takes {}{}{}", wanted.problem.key(), too_large.empty() ? "" : ", which " + too_large,
                                                  reference.empty() ? "" : "; the reference does, if options allow it (allow_reference)")};
 }
 

@@ -2,6 +2,7 @@
 //   kernel SPEC.json OUTPUT   OUTPUT/<name>.o and OUTPUT/<name>.built.json (compile_kernel.h)
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT            Halide's runtime, shared by all kernels, with what kernels for GPUs call.
+#include "build_module.h"
 #include "compile_kernel.h"
 #include "runtime/isa.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 // The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
 Halide::Target runtime_target() {
-    return Halide::Target(std::string(halide_target(Isa::x64)))
+    return with_sanitizer(Halide::Target(std::string(halide_target(Isa::x64))))
         .with_feature(Halide::Target::CUDA)
         .with_feature(Halide::Target::CUDACapability80)
         .with_feature(Halide::Target::OpenCL);
