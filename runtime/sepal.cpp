@@ -2,10 +2,10 @@
 #include "sepal/sepal.h"
 
 #include "plan.h"
+#include "platform.h"
 #include "variant_table.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -157,12 +157,6 @@ Wanted problem_of(const sepal_problem *given) {
     if (!is_dense(out.strides, to))
         if (std::string why = why_not_strides(out.strides, to); !why.empty()) invalid("problem: " + why);
     return out;
-}
-
-int usable_cpus() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
 sepal_options options_of(const sepal_options *given) {

@@ -16,7 +16,7 @@ namespace sepal {
 namespace {
 
 struct Options {
-    std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", spec, link;
+    std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", os = "linux", spec, link;
     std::vector<std::string> isas;
     int threads = 1;
     bool plan_only = false;
@@ -24,11 +24,14 @@ struct Options {
 
 KernelLibrary plan(const Options &o) {
     if (o.problems.empty()) throw BadInput("--problems is missing: the file of the problems to compile kernels for");
-    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + cpu_isa_names());
+    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + all_cpu_isa_names());
     KernelLibraryRequest request;
     request.name = o.library;
     request.scheduler = o.scheduler;
     request.threads = o.threads;
+    const auto os = os_from_name(o.os);
+    if (!os) throw BadInput(fmt::format("--os \"{}\" is unknown; allowed: {}", o.os, os_names()));
+    request.os = *os;
     for (const std::string &text : o.isas) request.isas.push_back(library_isa(text));
     if (!o.tuning.empty()) {
         const TuningDatabase database = read_tuning_files({o.tuning});
@@ -80,7 +83,8 @@ void add_compile_command(CLI::App &app, int &exit_code) {
     CLI::App *command = app.add_subcommand("compile", "Compile kernels for the problems of a file to a library for applications");
     command->add_option("--problems", options->problems, "The file of problems");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
-    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + cpu_isa_names())->delimiter(',');
+    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + all_cpu_isa_names())->delimiter(',');
+    command->add_option("--os", options->os, "The system that programs are for: " + os_names())->capture_default_str();
     command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 or li2018")->capture_default_str();
     command->add_option("--tuning", options->tuning, "A file of tuning records, of `sepal tune`");
     command->add_option("--threads", options->threads, "Of the records: those measured on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();

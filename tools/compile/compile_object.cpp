@@ -9,7 +9,7 @@
 namespace sepal {
 
 void compile_object(const FunctionSpec &spec, const std::string &object) {
-    const Halide::Module module = build_module(spec, kernel_target(spec.isa));
+    const Halide::Module module = build_module(spec, kernel_target(spec.isa, spec.os));
     if (backend(spec.isa) == Backend::cuda) {
         const auto blocks = spec.generator_params.find("blocks");
         const GpuCode code = gpu_code(module, blocks == spec.generator_params.end() ? 0 : std::stoi(blocks->second));

@@ -1,5 +1,6 @@
 #include "kernel_spec.h"
 
+#include "schedules/derive.h"
 #include "schedules/schedule_check.h"
 #include "tools/command.h"
 #include "tools/problem_file.h"
@@ -200,7 +201,7 @@ KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set
 
 // Whether streaming stores pay and whole tiles make them possible.
 bool nchw_streaming_pays(const ConvProblem &problem, Isa isa) {
-    return problem.pixels() >= streaming_pixels(problem) && has_whole_tiles(derive_nchw({}, problem.op, isa, problem), problem);
+    return has_streaming_stores(isa) && problem.pixels() >= streaming_pixels(problem) && has_whole_tiles(derive_nchw({}, problem.op, isa, problem), problem);
 }
 
 // One row of the table, and what to say where it is wrong.
@@ -425,6 +426,7 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
     }
     for (int i = int(processor.best); i >= 0; i--) {
         const Isa isa = Isa(i);
+        if (!processor.runs(isa)) continue;
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
         Schedule set;
         if (streaming && streaming_pays(problem, isa)) set.streaming = 2;
@@ -559,7 +561,10 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DTyp
 std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
     std::map<std::string, FunctionSpec> packers;
     for (const KernelSpec &kernel : kernels)
-        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) packers.emplace(packer->name, *packer);
+        if (auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) {
+            packer->os = kernel.os;
+            packers.emplace(packer->name, *packer);
+        }
     std::vector<FunctionSpec> all;
     for (const auto &[name, packer] : packers) all.push_back(packer);
     return all;
@@ -568,7 +573,7 @@ std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
 namespace {
 
 json function_json(const FunctionSpec &spec) {
-    return {{"name", spec.name}, {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
+    return {{"name", spec.name}, {"isa", name(spec.isa)}, {"os", name(spec.os)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
             {"generator_params", spec.generator_params}, {"output_alignment", spec.output_alignment}};
 }
 
@@ -576,6 +581,7 @@ void read_function(const json &j, FunctionSpec &spec) {
     spec.output_alignment = j.at("output_alignment");
     spec.name = j.at("name");
     spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
+    spec.os = os_from_name(j.at("os").get<std::string>()).value();
     spec.scheduler = j.at("scheduler");
     spec.generator = j.at("generator");
     spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();
