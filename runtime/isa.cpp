@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <stdexcept>
-#include <vector>
 
 namespace sepal {
 namespace {
@@ -85,12 +84,6 @@ constexpr Os oses[] = {Os::linux_, Os::windows};
 }  // namespace
 
 std::string isa_names() { return names(table); }
-std::string all_cpu_isa_names() {
-    std::vector<Isa> cpus;
-    for (const Properties &p : table)
-        if (p.backend == Backend::cpu) cpus.push_back(p.isa);
-    return names(cpus);
-}
 std::string cpu_isa_names() { return names(cpu_isas); }
 std::string os_names() { return names(oses); }
 Backend backend(Isa isa) { return properties(isa).backend; }

@@ -36,9 +36,8 @@ std::string_view name(CpuFamily family);  // "x86-64", "AArch64"
 std::string_view name(Os os);             // "linux", "windows"
 std::optional<Isa> isa_from_name(std::string_view text);
 std::optional<Os> os_from_name(std::string_view text);
-std::string isa_names();          // "x64, avx2, avx512, neon, sm80, opencl"
-std::string all_cpu_isa_names();  // "x64, avx2, avx512, neon"
-std::string os_names();           // "linux, windows"
+std::string isa_names();  // "x64, avx2, avx512, neon, sm80, opencl"
+std::string os_names();   // "linux, windows"
 // Only those in cpu_isas.
 std::optional<Isa> cpu_isa_from_name(std::string_view text);
 std::string cpu_isa_names();  // "x64, avx2, avx512"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace sepal {
 
@@ -11,6 +12,11 @@ void release_aligned(void *memory);
 
 // Asks for huge pages behind memory that is aligned to them: advice, which a system may not take.
 void advise_huge_pages(void *memory, size_t bytes);
+
+// A shared library of the system, which stays loaded, and a function in it. Null, of a library with the reason in `why_not`, when there is none. On
+// Windows there never is: no kernels are made for GPUs there.
+void *load_library(const char *name, std::string &why_not);
+void *library_symbol(void *library, const char *name);
 
 // CPUs that this process may use; at least 1.
 int usable_cpus();

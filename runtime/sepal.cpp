@@ -1,6 +1,9 @@
-// The C API: checks what comes from outside, turns it into the classes of this folder, and lets nothing out but a status.
+// The C API: problems, candidates and plans, as the classes of this folder.
 #include "sepal/sepal.h"
 
+#include "api_call.h"
+#include "api_device.h"
+#include "gpu/gpu_plan.h"
 #include "plan.h"
 #include "platform.h"
 #include "variant_table.h"
@@ -12,9 +15,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <mutex>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct sepal_candidates {
 
 struct sepal_plan {
     Variant variant;
-    std::unique_ptr<Plan> plan;
+    std::unique_ptr<Plan> plan;  // on a CPU
+    std::unique_ptr<GpuPlan> gpu_plan;  // or on a device
     Execution execution;
     TensorStrides strides;
     bool dense = true;
@@ -41,70 +43,6 @@ struct sepal_plan {
 };
 
 namespace {
-
-thread_local std::string last_error;
-// For when there is no memory for a sentence.
-thread_local const char *last_error_text = "";
-
-sepal_status fail(sepal_status status, std::string message) {
-    last_error = std::move(message);
-    last_error_text = last_error.c_str();
-    return status;
-}
-
-sepal_status status_of(const Status &status) {
-    switch (status.code) {
-    case Status::Code::ok: return SEPAL_OK;
-    case Status::Code::invalid_argument: return fail(SEPAL_INVALID_ARGUMENT, status.message);
-    case Status::Code::unsupported: return fail(SEPAL_UNSUPPORTED, status.message);
-    case Status::Code::out_of_memory: return fail(SEPAL_OUT_OF_MEMORY, status.message);
-    case Status::Code::kernel_failed: break;
-    }
-    return fail(SEPAL_KERNEL_FAILED, status.message);
-}
-
-// Thrown inside, caught by guarded().
-struct Failure {
-    sepal_status status;
-    std::string message;
-};
-
-template<typename Body>
-sepal_status guarded(const Body &body) {
-    try {
-        return body();
-    } catch (const Failure &f) {
-        try {
-            return fail(f.status, f.message);
-        } catch (const std::bad_alloc &) {
-        }
-    } catch (const std::bad_alloc &) {
-    } catch (const std::exception &e) {  // SEPAL_MAX_ISA holds an unknown name
-        try {
-            return fail(SEPAL_INVALID_ARGUMENT, e.what());
-        } catch (const std::bad_alloc &) {
-        }
-    }
-    last_error_text = "not enough memory";
-    return SEPAL_OUT_OF_MEMORY;
-}
-
-[[noreturn]] void invalid(std::string message) { throw Failure{SEPAL_INVALID_ARGUMENT, std::move(message)}; }
-
-void require(const void *pointer, const char *what) {
-    if (!pointer) invalid(fmt::format("the pointer to the {} is null", what));
-}
-
-// What the caller's structure holds, as far as its version and this one know it, and defaults for the rest.
-template<typename S>
-S known_part(const S *given, const S &defaults, const char *what, const char *init) {
-    if (!given) return defaults;
-    S out = defaults;
-    if (given->size < 2 * sizeof(size_t) || given->size > 65536)
-        invalid(fmt::format("the field size of the {} is {}; {} sets it to {}", what, given->size, init, sizeof(S)));
-    std::memcpy(&out, given, std::min(given->size, sizeof(S)));
-    return out;
-}
 
 sepal_problem default_problem() {
     sepal_problem p = {};
@@ -167,6 +105,7 @@ sepal_options options_of(const sepal_options *given) {
     if (!o.allocator.allocate != !o.allocator.release) invalid("options: of the allocator's functions allocate and release only one is set");
     if (o.kernels_count > 0) require(o.kernels, "options' kernels");
     for (size_t i = 0; i < o.kernels_count; i++) require(o.kernels[i], "table of kernels");
+    if (o.device && o.weights_memory) invalid("options: weights_memory is for plans on a CPU; those of a device keep their weights there");
     if (o.output_alignment & (o.output_alignment - 1)) invalid(fmt::format("options: output_alignment is {}; a power of two is expected", o.output_alignment));
     if (!o.variant) {
         const char *const forced = std::getenv("SEPAL_VARIANT");
@@ -175,24 +114,41 @@ sepal_options options_of(const sepal_options *given) {
     return o;
 }
 
-// All variants in order of preference.
-std::vector<Variant> all_variants(const sepal_options &o) {
-    std::vector<Variant> all;
+// In order of preference: those of the options' tables, then the library's own, which are not copied.
+struct Variants {
+    std::vector<std::vector<Variant>> given;
+    std::vector<const Variant *> all;
+};
+
+Variants all_variants(const sepal_options &o) {
+    Variants variants;
     for (size_t i = 0; i < o.kernels_count; i++) {
         std::string why_not;
-        const std::vector<Variant> more = variants_of(*o.kernels[i], why_not);
+        variants.given.push_back(variants_of(*o.kernels[i], why_not));
         if (!why_not.empty()) throw Failure{SEPAL_UNSUPPORTED, std::move(why_not)};
-        all.insert(all.end(), more.begin(), more.end());
     }
-    all.insert(all.end(), Registry::builtin().begin(), Registry::builtin().end());
-    return all;
+    for (const std::vector<Variant> &of_table : variants.given)
+        for (const Variant &v : of_table) variants.all.push_back(&v);
+    for (const Variant &v : Registry::builtin()) variants.all.push_back(&v);
+    return variants;
+}
+
+// Empty when this CPU, or the options' device, runs the variant.
+std::string why_not_here(const Variant &v, const sepal_options &o, const Cpu &cpu) {
+    if (!o.device) {
+        if (is_gpu(v.isa)) return "runs on GPUs";
+        return cpu.runs(v.isa) ? "" : fmt::format("needs {}, which this CPU lacks or SEPAL_MAX_ISA forbids", name(v.isa));
+    }
+    const GpuDevice &device = *o.device->device;
+    if (!is_gpu(v.isa)) return "runs on CPUs";
+    if (!device.runs(v.isa)) return fmt::format("is for {}, not for {}", name(backend(v.isa)), device.text());
+    return v.dtype != DType::f16 || device.info().half_precision ? "" : fmt::format("needs half precision, which {} lacks", device.text());
 }
 
 // Empty when the variant can be used.
 std::string why_not(const Variant &v, const Wanted &wanted, const sepal_options &o, const Cpu &cpu) {
     if (!v.kernel) return fmt::format("was not built: {}", v.error);
-    if (is_gpu(v.isa)) return "runs on GPUs";
-    if (!cpu.runs(v.isa)) return fmt::format("needs {}, which this CPU lacks or SEPAL_MAX_ISA forbids", name(v.isa));
+    if (std::string why = why_not_here(v, o, cpu); !why.empty()) return why;
     if (!is_dense(wanted.strides, wanted.problem) && !v.takes_strides()) return "takes dense tensors only";
     if (std::string why = v.refuses(calls_for(wanted.problem, wanted.strides).problem); !why.empty()) return why;
     if (o.output_alignment < size_t(v.output_alignment))  // both are powers of two
@@ -203,23 +159,27 @@ std::string why_not(const Variant &v, const Wanted &wanted, const sepal_options 
     return {};
 }
 
-void check_forced(const std::vector<Variant> &all, const sepal_options &o) {
-    if (!o.variant || std::any_of(all.begin(), all.end(), [&](const Variant &v) { return v.name == std::string_view(o.variant); })) return;
+void check_forced(const Variants &variants, const sepal_options &o) {
+    if (!o.variant || std::any_of(variants.all.begin(), variants.all.end(), [&](const Variant *v) { return v->name == std::string_view(o.variant); })) return;
     throw Failure{SEPAL_UNSUPPORTED, fmt::format("there is no variant \"{}\"; sepal_candidates_create() lists those that there are", o.variant)};
 }
 
 Variant choose(const Wanted &wanted, const sepal_options &o) {
-    const std::vector<Variant> all = all_variants(o);
-    check_forced(all, o);
+    const Variants variants = all_variants(o);
+    check_forced(variants, o);
     const Cpu cpu = Cpu::detect();
     std::string named, reference;
-    for (const Variant &v : all) {
+    for (const Variant *of_all : variants.all) {
+        const Variant &v = *of_all;
         const std::string why = why_not(v, wanted, o, cpu);
         if (why.empty()) return v;
         if (o.variant && v.name == std::string_view(o.variant)) named = why;
         if (v.is_reference() && !is_gpu(v.isa) && v.refuses(wanted.problem).empty()) reference = why;
     }
     if (o.variant) throw Failure{SEPAL_UNSUPPORTED, fmt::format("variant {} {}", o.variant, named)};
+    if (o.device)
+        throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel for {} takes {}; those for GPUs come with options' tables of generated kernels (kernels)",
+                                                     o.device->device->text(), wanted.problem.key())};
     throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel on this CPU takes {}{}", wanted.problem.key(),
                                                  reference.empty() ? "" : "; the reference does, if options allow it (allow_reference)")};
 }
@@ -249,25 +209,46 @@ int64_t tensor_bytes(const Strides &s, const ConvProblem &p, bool output) {
     return size_in_bytes(p.dtype) * (output ? span(s, p.n, p.p(), p.q(), p.out_channels()) : span(s, p.n, p.h, p.w, p.c));
 }
 
+// Throws where memory that the caller gave cannot hold `needed` bytes; `given` 0: its size was not said.
+void check_memory(const char *what, const void *memory, int64_t needed, size_t given, size_t alignment, const ConvProblem &p) {
+    if (reinterpret_cast<uintptr_t>(memory) % alignment != 0) invalid(fmt::format("the {} at {} is not aligned to {} bytes", what, memory, alignment));
+    if (given != 0 && given < size_t(needed)) invalid(fmt::format("the {} has {} bytes; {} are needed for {}", what, given, needed, p.key()));
+}
+
+sepal_status run_on_device(const GpuPlan &plan, const sepal_run &run) {
+    const ConvProblem &p = plan.problem();
+    const int64_t element = size_in_bytes(p.dtype), in = element * p.input_elements(), out = element * p.output_elements();
+    check_memory("input", run.input, in, run.input_bytes, 1, p);
+    check_memory("output", run.output, out, run.output_bytes, 1, p);
+    if (run.skip) invalid("a skip tensor is given, but no kernel for GPUs adds one; leave it out");
+    // Handles of OpenCL are no addresses.
+    if (plan.device()->backend() == Backend::opencl ? run.input == run.output : overlap(run.input, in, run.output, out)) invalid("input and output overlap");
+    const auto array = [&](const char *what, const void *memory, int64_t bytes) {
+        Status status;
+        GpuArray wrapped = GpuArray::wrap(plan.device(), reinterpret_cast<uint64_t>(memory), bytes, status);
+        if (!status.ok()) throw Failure{status_of(status), fmt::format("the {}: {}", what, status.message)};
+        return wrapped;
+    };
+    const GpuArray input = array("input", run.input, in);
+    GpuArray output = array("output", run.output, out);
+    return status_of(plan.run(input, output));
+}
+
 sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {
     require(run.input, "input");
     require(run.output, "output");
+    if (plan->gpu_plan) return run_on_device(*plan->gpu_plan, run);
     const ConvProblem &p = plan->plan->problem();
     const int64_t element = size_in_bytes(p.dtype), in = tensor_bytes(plan->strides.input, p, false), out = tensor_bytes(plan->strides.output, p, true);
-    const auto check = [&](const char *what, const void *memory, int64_t needed, size_t given, size_t alignment) {
-        if (reinterpret_cast<uintptr_t>(memory) % alignment != 0)
-            invalid(fmt::format("the {} at {} is not aligned to {} bytes", what, memory, alignment));
-        if (given != 0 && given < size_t(needed)) invalid(fmt::format("the {} has {} bytes; {} are needed for {}", what, given, needed, p.key()));
-    };
-    check("input", run.input, in, run.input_bytes, size_t(element));
-    check("output", run.output, out, run.output_bytes, std::max(size_t(element), size_t(plan->variant.output_alignment)));
-    if (run.skip) check("skip tensor", run.skip, out, run.skip_bytes, size_t(element));
+    check_memory("input", run.input, in, run.input_bytes, size_t(element), p);
+    check_memory("output", run.output, out, run.output_bytes, std::max(size_t(element), size_t(plan->variant.output_alignment)), p);
+    if (run.skip) check_memory("skip tensor", run.skip, out, run.skip_bytes, size_t(element), p);
     // Slices of the channels of one tensor lie between each other.
     if (plan->dense ? overlap(run.input, in, run.output, out) : run.input == run.output) invalid("input and output overlap");
     Execution e = plan->execution;
     if (run.workspace) {
         if (!plan->measured) invalid("a workspace is given; sepal_plan_workspace_bytes(), which says how large it is to be, was not called before");
-        check("workspace", run.workspace, int64_t(plan->scratch.of(e.threads)), run.workspace_bytes ? run.workspace_bytes : 1, Arena::alignment);
+        check_memory("workspace", run.workspace, int64_t(plan->scratch.of(e.threads)), run.workspace_bytes ? run.workspace_bytes : 1, Arena::alignment, p);
         e.workspace = run.workspace;
         e.scratch = plan->scratch;
     }
@@ -278,7 +259,6 @@ sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {
 
 extern "C" {
 
-const char *sepal_last_error(void) { return last_error_text; }
 const char *sepal_version(void) { return SEPAL_VERSION; }
 
 void sepal_problem_init(sepal_problem *problem) {
@@ -307,16 +287,16 @@ sepal_status sepal_candidates_create(const sepal_problem *problem, const sepal_o
         *candidates = nullptr;
         const Wanted wanted = problem_of(problem);
         const sepal_options o = options_of(options);
-        const std::vector<Variant> all = all_variants(o);
-        check_forced(all, o);
+        const Variants variants = all_variants(o);
+        check_forced(variants, o);
         const Cpu cpu = Cpu::detect();
         auto made = std::make_unique<sepal_candidates>();
         bool chosen = false;
-        for (const Variant &v : all) {
-            std::string why = why_not(v, wanted, o, cpu);
+        for (const Variant *v : variants.all) {
+            std::string why = why_not(*v, wanted, o, cpu);
             const bool first = why.empty() && !chosen;
             chosen |= first;
-            made->all.push_back({v, std::move(why), first});
+            made->all.push_back({*v, std::move(why), first});
         }
         *candidates = made.release();
         return SEPAL_OK;
@@ -385,8 +365,11 @@ sepal_status sepal_plan_create(const sepal_problem *problem, const sepal_weights
                 packed = PackedWeights::pack(called, made->variant, tensors, status, made->execution.allocator);
             }
         }
-        if (packed) made->plan = Plan::create(wanted.problem, made->variant, std::move(packed), status, wanted.strides);
-        if (!made->plan) return status_of(status);
+        if (packed && o.device)
+            made->gpu_plan = GpuPlan::create(wanted.problem, made->variant, std::move(packed), o.device->device, status);
+        else if (packed)
+            made->plan = Plan::create(wanted.problem, made->variant, std::move(packed), status, wanted.strides);
+        if (!made->plan && !made->gpu_plan) return status_of(status);
         *plan = made.release();
         return SEPAL_OK;
     });
@@ -415,6 +398,10 @@ sepal_status sepal_plan_workspace_bytes(sepal_plan *plan, size_t *bytes) {
     return guarded([&] {
         require(plan, "plan");
         require(bytes, "bytes");
+        if (plan->gpu_plan) {
+            *bytes = 0;
+            return SEPAL_OK;
+        }
         std::lock_guard<std::mutex> lock(plan->measuring);
         if (!plan->measured) {
             const ConvProblem &p = plan->plan->problem();

@@ -26,8 +26,8 @@ int64_t l1_lines_for_pixels(int64_t c);
 // Why there is no hand-written schedule for a type on an ISA; empty when there is.
 std::string why_no_schedule(DType dtype, Isa isa);
 
-// The same of a layout on GPUs.
-std::string why_no_gpu_schedule(Layout layout);
+// The same of a problem on GPUs.
+std::string why_no_gpu_schedule(const ConvProblem &problem, Isa isa);
 
 // One sentence that names the knob, what was found and what is allowed; empty for a complete schedule that compiles to what
 // its knobs say: ranges, multiples, and all accumulators in registers. Without this check such a row would still compile, to

@@ -1,7 +1,6 @@
 // The installed library, through its C and C++ API: every kind of call, and every wrong one that we could think of. The program also contains
 // the kernels of the build and their runtime, which the library's must not be mixed up with.
-#include "c_api.h"
-#include "catch.h"
+#include "api_checks.h"
 #include "guarded_array.h"
 #include "sepal/sepal.hpp"
 #include "support.h"
@@ -68,15 +67,6 @@ std::unique_ptr<sepal_plan, void (*)(sepal_plan *)> make_plan(const Tensors &t, 
     return {plan, sepal_plan_destroy};
 }
 
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
-
-// Winograd's algorithm is not exact on integers.
-bool is_right(const Tensors &t, const std::vector<float> &output, const std::string &variant = "") {
-    const CheckResult result = check_output(t, output.data(), 1e9, contains(variant, "_wm") ? t.problem.max_rel_error : 0);
-    if (!result.passed) fmt::print("{}: {}\n", t.problem.key(), result.message);
-    return result.passed;
-}
-
 std::vector<float> run(const Tensors &t, const sepal_plan *plan) {
     std::vector<float> output(size_t(t.problem.output_elements()), NAN);
     sepal_run arguments;
@@ -87,27 +77,11 @@ std::vector<float> run(const Tensors &t, const sepal_plan *plan) {
     return output;
 }
 
-// What a call that must fail says; it is one sentence.
-std::string said(sepal_status status, sepal_status expected) {
-    CHECK(status == expected);
-    const std::string text = sepal_last_error();
-    CHECK(!text.empty());
-    CHECK(text.find('\n') == std::string::npos);
-    return text;
-}
-
 std::string create_says(const sepal_problem *problem, const sepal_weights *weights, const sepal_options *options, sepal_status expected = SEPAL_INVALID_ARGUMENT) {
     sepal_plan *plan = reinterpret_cast<sepal_plan *>(8);
     const std::string text = said(sepal_plan_create(problem, weights, options, &plan), expected);
     CHECK(plan == nullptr);
     return text;
-}
-
-// The same as a check, which shows the text where it fails.
-bool says(const std::string &text, const std::string &part) {
-    if (contains(text, part)) return true;
-    fmt::print("\"{}\" does not contain \"{}\"\n", text, part);
-    return false;
 }
 
 }  // namespace

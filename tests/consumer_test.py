@@ -66,7 +66,8 @@ class Consumer(unittest.TestCase):
     def test_a_project_builds_and_runs_and_rebuilds_what_changed(self):
         source, build, _ = self.configured
         first = self.build(build)
-        self.assertEqual(len(re.findall(r"Kernel \w+_hand_", first)), 4)
+        self.assertEqual(len(re.findall(r"Kernel \w+_avx\w+_hand_", first)), 4)
+        self.assertEqual(len(re.findall(r"Kernel \w+_(?:sm80|opencl)_hand_", first)), 2)
         printed = self.run_apps(build)
         self.assertIn("sepal ", printed["c_app"])
         # One binary, each CPU its best kernels; a CPU without AVX2 is given the library's own.
@@ -84,6 +85,12 @@ class Consumer(unittest.TestCase):
         problems = os.path.join(source, "problems.json")
         with open(problems) as file:
             text = file.read()
+
+        def restore():
+            with open(problems, "w") as file:
+                file.write(text)
+
+        self.addCleanup(restore)
         with open(problems, "w") as file:
             file.write(text.replace('"activation": "relu6"', '"activation": "none"'))
         again = self.build(build)
@@ -100,6 +107,24 @@ class Consumer(unittest.TestCase):
         self.assertIn("problems.json", said)
         self.assertIn('"block.depsep"', said)
         self.assertIn('field "c" is -64', said)
+
+    def test_generated_kernels_run_on_devices(self):
+        _, build, _ = self.configured
+        self.build(build)
+        app = os.path.join(build, "gpu_app")
+        # A CUDA driver that executes PTX on the CPU.
+        emulated = {**self.environment, "LD_LIBRARY_PATH": os.path.join(BUILD, "tests", "emulated_cuda")}
+        printed = run(app, "cuda", env=emulated).stdout
+        self.assertRegex(printed, r"CUDA device 0 \(.*\)\ndepsep_f32_nhwc_sm80_hand_.*\nright\n")
+        done = run(app, "opencl", ok=False, env=self.environment)
+        if done.returncode == 2:
+            print("[SKIP] OpenCL: " + done.stderr.strip())
+        else:
+            self.assertRegex(done.stdout, r"OpenCL device 0 \(.*\)\ndepsep_f32_nhwc_opencl_hand_.*\nright\n")
+        if not shutil.which("nvidia-smi"):
+            done = run(app, "cuda", ok=False, env=self.environment)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, r"^[^\n]*(no NVIDIA driver|no GPU|NVIDIA driver)[^\n]*\n$")
 
     def test_wrong_calls_say_what_is_wrong(self):
         for call, expected in [("sepal_add_kernels(other PROBLEMS problems.json)", "ISAS is missing"),

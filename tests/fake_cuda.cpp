@@ -174,9 +174,9 @@ const std::map<std::string, void *> &functions() {
             std::memset(reinterpret_cast<void *>(to), byte, bytes);
             return 0;
         });
-        add("cuPointerGetAttribute", [](void *value, int, uint64_t address) -> Result {
+        add("cuPointerGetAttribute", [](void *value, int attribute, uint64_t address) -> Result {
             ENTER("cuPointerGetAttribute");
-            if (!fake.memory.count(address)) return invalid_value;
+            if (attribute != 9 || !fake.memory.count(address)) return invalid_value;
             *static_cast<int *>(value) = fake.memory[address];
             return 0;
         });

@@ -22,7 +22,7 @@ namespace {
 constexpr int threads = 2;          // of packing
 constexpr double most_flops = 5e8;  // of problems of autoscheduled kernels on the emulator: larger ones take it minutes
 
-Device open(const std::string &text) {
+ChosenDevice open(const std::string &text) {
     CLI::App app;
     DeviceOption option;
     option.add_to(app);
@@ -32,7 +32,7 @@ Device open(const std::string &text) {
 }
 
 // Nothing, and told, where there is no such device.
-std::optional<Device> open_or_skip(const std::string &text, Isa isa) {
+std::optional<ChosenDevice> open_or_skip(const std::string &text, Isa isa) {
     try {
         return open(text);
     } catch (const BadInput &e) {
@@ -41,7 +41,7 @@ std::optional<Device> open_or_skip(const std::string &text, Isa isa) {
     }
 }
 
-void check_edge_grid(const std::optional<Device> &device, Isa isa, Operator op) {
+void check_edge_grid(const std::optional<ChosenDevice> &device, Isa isa, Operator op) {
     if (!device) return;
     if (std::none_of(Registry::builtin().begin(), Registry::builtin().end(), [&](const Variant &v) { return v.isa == isa; })) {
         fmt::print("[SKIP] every {} variant: none is compiled in (SEPAL_ISAS)\n", name(isa));
@@ -90,7 +90,7 @@ TEST_CASE("every variant equals the reference around every tile edge: sm80, poin
 TEST_CASE("every variant equals the reference around every tile edge: sm80, depsep", "[sm80][depsep]") { check_on_emulator(Operator::depsep); }
 
 TEST_CASE("what is written outside an output on a GPU is found", "[guards]") {
-    const std::optional<Device> device = open_or_skip("opencl", Isa::opencl);
+    const std::optional<ChosenDevice> device = open_or_skip("opencl", Isa::opencl);
     if (!device) return;
     ConvProblem p;
     p.name = "guards";
@@ -153,7 +153,7 @@ TEST_CASE("a CUDA device that cannot be had is bad input that says why", "[devic
 
 TEST_CASE("variants of another backend, and of a type that a device has not, do not run on it", "[device]") {
     const UseFakeCuda use;
-    const Device cpu, cuda = open("cuda");
+    const ChosenDevice cpu, cuda = open("cuda");
     Variant v;
     v.kernel = [](void **) { return 0; };
     v.isa = Isa::sm80;
@@ -199,7 +199,7 @@ TEST_CASE("a GPU's roofline is of the arithmetic of the type, and of L2 or the m
 }
 
 TEST_CASE("candidates on a GPU are checked, then timed; a wrong one is never timed", "[gpu_bench]") {
-    const std::optional<Device> device = open_or_skip("opencl", Isa::opencl);
+    const std::optional<ChosenDevice> device = open_or_skip("opencl", Isa::opencl);
     if (!device) return;
     ConvProblem p;
     p.name = "small";

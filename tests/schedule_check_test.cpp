@@ -2,7 +2,7 @@
 #include "catch.h"
 #include "schedules/schedule_check.h"
 #include "support.h"
-#include "tools/compile/kernel_spec.h"
+#include "tools/compile/plan_kernels.h"
 
 using namespace sepal;
 using Catch::Matchers::Contains;

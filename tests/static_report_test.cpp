@@ -18,8 +18,8 @@ namespace {
 constexpr int64_t least_channels = 32;    // with fewer, a warp cannot use whole sectors
 constexpr double most_seconds = 1;        // of a problem for the emulator, where there is a choice
 
-Device open_emulator() {
-    Device device;
+ChosenDevice open_emulator() {
+    ChosenDevice device;
     device.option = "cuda:emulated";
     device.emulated = true;
     use_cuda_driver(emulated_cuda_symbol);
@@ -60,7 +60,7 @@ std::optional<ConvProblem> problem_for(const Variant &v) {
 }  // namespace
 
 TEST_CASE("no hand-scheduled sm80 kernel spills, keeps arrays on the stack, cannot be launched, or wastes half of its sectors", "[static_report]") {
-    const Device device = open_emulator();
+    const ChosenDevice device = open_emulator();
     set_num_threads(2);
     if (!why_no_ptxas().empty()) fmt::print("without machine code, only sectors are looked at: {}\n", why_no_ptxas());
     int reported = 0, with_machine_code = 0;

@@ -9,6 +9,7 @@
 #include "tools/compile/build_module.h"
 #include "tools/compile/in_process.h"
 #include "tools/compile/llc.h"
+#include "tools/compile/plan_kernels.h"
 #include "tools/program.h"
 
 #include <Halide.h>

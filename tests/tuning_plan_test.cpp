@@ -1,7 +1,7 @@
 // What the build and the commands make of TuningRecords.
 #include "catch.h"
 #include "support.h"
-#include "tools/compile/kernel_spec.h"
+#include "tools/compile/plan_kernels.h"
 #include "tools/tuning/database.h"
 #include "tuning_fixtures.h"
 
@@ -262,4 +262,40 @@ TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
 
 TEST_CASE("the records that are part of the program can all be read", "[tuning]") {
     CHECK(builtin_tuning().complaints == std::vector<std::string>());
+}
+
+TEST_CASE("kernels of a scheduler for a problem, in order of preference", "[tuning]") {
+    std::string why_not;
+    const auto names = [&](const ConvProblem &p, Isa isa, const std::string &scheduler, bool streaming = true) {
+        std::vector<std::string> out;
+        for (const KernelSpec &spec : specialised_kernels(p, isa, scheduler, streaming, why_not)) out.push_back(spec.name);
+        CHECK(out.empty() == !why_not.empty());
+        return out;
+    };
+    ConvProblem p = small_problem();
+    p.h = p.w = 224, p.c = p.k = 128;
+    const std::string plain = specialise(p, Isa::avx512, "hand").name;
+    CHECK(names(p, Isa::avx512, "hand", false) == std::vector<std::string>{plain});
+    CHECK(names(p, Isa::avx512, "hand").size() == 2);  // streaming stores pay
+    CHECK(names(p, Isa::avx512, "hand").back() == plain);
+    CHECK(names(p, Isa::avx512, "li2018") == std::vector<std::string>{specialise(p, Isa::avx512, "li2018").name});
+    CHECK(names(p, Isa::sm80, "anderson2021") == std::vector<std::string>{specialise_on_gpu(p, Isa::sm80, {}, "anderson2021").name});
+    CHECK(names(p, Isa::avx512, "anderson2021").empty());
+    CHECK(why_not == "\"anderson2021\" is no scheduler for avx512; allowed: hand, tuned, reference, mullapudi2016, adams2019, li2018");
+    CHECK(names(p, Isa::opencl, "adams2019").empty());
+    CHECK(why_not == "\"adams2019\" is no scheduler for opencl; allowed: hand, mullapudi2016, li2018, anderson2021");
+    // Layouts have schedules of their own.
+    p.layout = Layout::nchw;
+    const std::vector<KernelSpec> planes = specialised_kernels(p, Isa::avx2, "hand", false, why_not);
+    REQUIRE(planes.size() == 1);
+    CHECK(to_json(planes[0]) == to_json(specialise_nchw(p, Isa::avx2)));
+    CHECK(names(p, Isa::avx2, "li2018").empty());
+    CHECK(why_not == "li2018 schedules nhwc only, not nchw");
+    p.layout = Layout::nhwc;
+    p.dtype = DType::f16;
+    CHECK(names(p, Isa::sm80, "hand") == std::vector<std::string>{specialise_on_tensor_cores(p, Isa::sm80).name});
+    CHECK(names(p, Isa::opencl, "hand").empty());
+    CHECK(why_not == "kernels for opencl are for f32, not f16");
+    CHECK(names(p, Isa::avx2, "hand").empty());
+    CHECK(why_not == "the hand-written schedules for CPUs are for f32, not f16");
 }

@@ -65,7 +65,7 @@ Status run_on_gpu(const Variant &variant, const std::shared_ptr<GpuDevice> &gpu,
 
 }  // namespace
 
-CheckResult check_variant(const Variant &variant, const Device &device, Tensors &tensors, double max_macs) {
+CheckResult check_variant(const Variant &variant, const ChosenDevice &device, Tensors &tensors, double max_macs) {
     if (!device.gpu) return check_variant(variant, tensors, max_macs);
     const ConvProblem &p = tensors.problem;
     // The emulator checks every access: with guards, one to them would be within the allocation.

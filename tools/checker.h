@@ -12,7 +12,7 @@ CheckResult check_variant(const Variant &variant, Tensors &tensors, double max_m
 
 // The same on a device that runs the variant. On a GPU the memory right before and behind the output must stay as it was, too. In
 // the emulator, take_emulated_launches() has those of this run afterwards.
-CheckResult check_variant(const Variant &variant, const Device &device, Tensors &tensors, double max_macs = 1e9);
+CheckResult check_variant(const Variant &variant, const ChosenDevice &device, Tensors &tensors, double max_macs = 1e9);
 
 // The seed of the tensors of every check, so that a command reproduces a failure.
 constexpr uint32_t check_seed = 1;

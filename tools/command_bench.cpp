@@ -49,8 +49,8 @@ struct Options : MeasuredProblems {
 // What is measured on: the CPU of this machine, or a GPU.
 class Target {
 public:
-    Target(const Device &device, Machine cpu) : device_(device), cpu_(std::move(cpu)) {}
-    Target(const Device &device, GpuMachine gpu) : device_(device), gpu_(std::move(gpu)) {}
+    Target(const ChosenDevice &device, Machine cpu) : device_(device), cpu_(std::move(cpu)) {}
+    Target(const ChosenDevice &device, GpuMachine gpu) : device_(device), gpu_(std::move(gpu)) {}
     Processor processor() const { return device_.processor(); }
     bool on_gpu() const { return device_.gpu != nullptr; }
     std::string table(int threads) const { return on_gpu() ? gpu_machine_text(gpu_) : machine_table(cpu_, threads); }
@@ -68,7 +68,7 @@ public:
     }
 
 private:
-    Device device_;
+    ChosenDevice device_;
     Machine cpu_;
     GpuMachine gpu_;
 };
@@ -308,7 +308,7 @@ double print_estimate(const ProblemSet &set, const std::vector<int> &counts, con
 }
 
 // Refuses what a GPU has no use for.
-void check_gpu_options(const Options &o, const Device &device) {
+void check_gpu_options(const Options &o, const ChosenDevice &device) {
     const auto refuse = [&](const std::string &option, const char *what) {
         if (!option.empty()) throw BadInput(fmt::format("{}; leave it out with --device {}", what, device.option));
     };
@@ -324,7 +324,7 @@ void check_gpu_options(const Options &o, const Device &device) {
     refuse(o.machine, "--machine holds peaks of a CPU or of a CUDA device");
 }
 
-GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &progress) {
+GpuMachine get_gpu_machine(const Options &o, const ChosenDevice &device, Progress &progress) {
     GpuMachine machine = describe_gpu(*device.gpu, device.option);
     if (o.machine.empty()) {
         measure_peaks(machine, device.gpu, [&](const std::string &what) { progress.show("measuring " + what, 0); });
@@ -339,7 +339,7 @@ GpuMachine get_gpu_machine(const Options &o, const Device &device, Progress &pro
 }
 
 // Each variant checked in the emulator, and instead of times what can be calculated of its kernels.
-int bench_in_emulator(const Options &o, const Device &device, const ProblemSet &set, Selection &selection, const HtmlTools &tools, const std::string &temporary_folder) {
+int bench_in_emulator(const Options &o, const ChosenDevice &device, const ProblemSet &set, Selection &selection, const HtmlTools &tools, const std::string &temporary_folder) {
     print_title(o, set);
     fmt::print("\nKernels run in the emulator: what follows is calculated, not measured on a GPU.\n{}\n", static_report_legend);
     Progress progress(0);
@@ -391,7 +391,7 @@ int bench_in_emulator(const Options &o, const Device &device, const ProblemSet &
 }
 
 int bench(const Options &o) {
-    const Device device = o.device.open();
+    const ChosenDevice device = o.device.open();
     const ProblemSet set = o.load();
     if (device.gpu) check_gpu_options(o, device);
     if (size_t others = 0; !o.variants.empty() && names_a_variant(Registry::builtin(), o.variants)) (void)variants_matching(Registry::builtin(), o.variants, device.processor(), others);

@@ -40,7 +40,7 @@ Tensors &tensors_for(const ConvProblem &problem) {
 }
 
 // One line for each variant, one more for each of its failures.
-void check(const Variant &variant, const Device &device, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o,
+void check(const Variant &variant, const ChosenDevice &device, const std::vector<ConvProblem> &problems, const std::string &why_skipped, const Options &o,
            Counts &counts) {
     if (!why_skipped.empty()) {
         counts.skipped++;
@@ -69,7 +69,7 @@ void check(const Variant &variant, const Device &device, const std::vector<ConvP
 }
 
 int check_all(const Options &o) {
-    const Device device = o.device.open();
+    const ChosenDevice device = o.device.open();
     size_t others = 0;
     const std::vector<const Variant *> variants = variants_matching(Registry::builtin(), o.variants, device.processor(), others);
     std::vector<ConvProblem> given;

@@ -1,7 +1,8 @@
 // sepal compile: kernels for the problems of a file, as a library that an application links with Sepal's runtime.
+#include "bench/threads.h"
 #include "tools/command.h"
-#include "tools/compile/compile_kernel.h"
 #include "tools/compile/kernel_library.h"
+#include "tools/program.h"
 #include "tools/selection.h"
 #include "tools/tuning/database.h"
 #include "tools/tuning/knob_source.h"
@@ -9,8 +10,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
 
 namespace sepal {
 namespace {
@@ -18,13 +23,13 @@ namespace {
 struct Options {
     std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", os = "linux", spec, link;
     std::vector<std::string> isas;
-    int threads = 1;
+    int threads = 1, jobs = std::max(1, int(allowed_cpus().size()));
     bool plan_only = false;
 };
 
 KernelLibrary plan(const Options &o) {
     if (o.problems.empty()) throw BadInput("--problems is missing: the file of the problems to compile kernels for");
-    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + all_cpu_isa_names());
+    if (o.isas.empty()) throw BadInput("--isa is missing: the instruction sets to compile for, any of " + isa_names());
     KernelLibraryRequest request;
     request.name = o.library;
     request.scheduler = o.scheduler;
@@ -39,6 +44,35 @@ KernelLibrary plan(const Options &o) {
         request.records = database.records;
     }
     return plan_library(request, problems_matching(o.problems, "", o.name).problems, o.problems);
+}
+
+// Each object by a process of its own, o.jobs at a time: the steps that a build system would take. Throws what the first that failed said.
+void compile_objects(const std::vector<std::string> &names, const Options &o) {
+    std::mutex mutex;
+    size_t next = 0, done = 0;
+    std::string failure;
+    const auto work = [&] {
+        std::unique_lock<std::mutex> lock(mutex);
+        while (next < names.size() && failure.empty()) {
+            const std::string name = names[next++];
+            lock.unlock();
+            std::string printed;
+            const int status = run_program({"/proc/self/exe", "compile", "--spec", fmt::format("{}/{}.spec.json", o.output, name), "--library", o.library, "--output", o.output}, printed);
+            lock.lock();
+            const std::string said = printed.rfind("sepal: ", 0) == 0 ? printed.substr(7) : printed;
+            if (status != 0 && failure.empty()) failure = said.empty() ? fmt::format("{} could not be compiled: the process ended with status {}", name, status) : said;
+            if (status != 0) continue;
+            fmt::print(stderr, "{}", printed);  // why a kernel is not built
+            fmt::print("[{}/{}] {}\n", ++done, names.size(), name);
+            std::fflush(stdout);
+        }
+    };
+    std::vector<std::thread> workers;
+    for (size_t i = 1; i < std::min(size_t(o.jobs), names.size()); i++) workers.emplace_back(work);
+    work();
+    for (std::thread &worker : workers) worker.join();
+    while (!failure.empty() && failure.back() == '\n') failure.pop_back();
+    if (!failure.empty()) throw std::runtime_error(failure);
 }
 
 void compile(const Options &o) {
@@ -60,20 +94,16 @@ void compile(const Options &o) {
         for (const FunctionSpec &spec : library.packers) fmt::print("{}\n", spec.name);
         return;
     }
-    size_t done = 0;
-    const size_t count = library.kernels.size() + library.packers.size();
-    const auto object = [&](const std::string &name) {
-        fmt::print("[{}/{}] {}\n", ++done, count, name);
-        std::fflush(stdout);
-        compile_library_object(fmt::format("{}/{}.spec.json", o.output, name), o.library, o.output);
-    };
-    for (const KernelSpec &spec : library.kernels) object(spec.name);
-    for (const FunctionSpec &spec : library.packers) object(spec.name);
+    std::vector<std::string> names;
+    for (const KernelSpec &spec : library.kernels) names.push_back(spec.name);
+    for (const FunctionSpec &spec : library.packers) names.push_back(spec.name);
+    compile_objects(names, o);
     write_library_table(o.output, o.library);
     make_static_library(library, o.output);
-    fmt::print("{0}/{1}.h, {0}/{1}.c, {0}/lib{1}.a: {2} kernels for {3} problems\n"
+    fmt::print("{0}/{1}.h, {0}/{1}.c, {0}/lib{1}.a: {2} kernel{4} for {3} problem{5}\n"
                "Build with: cc -c app.c -I{0} $(pkg-config --cflags sepal) && c++ app.o -L{0} -l{1} $(pkg-config --libs sepal)\n",
-               o.output, o.library, library.kernels.size(), library.problems.size());
+               o.output, o.library, library.kernels.size(), library.problems.size(), library.kernels.size() == 1 ? "" : "s",
+               library.problems.size() == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -83,11 +113,12 @@ void add_compile_command(CLI::App &app, int &exit_code) {
     CLI::App *command = app.add_subcommand("compile", "Compile kernels for the problems of a file to a library for applications");
     command->add_option("--problems", options->problems, "The file of problems");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
-    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + all_cpu_isa_names())->delimiter(',');
+    command->add_option("--isa", options->isas, "Instruction sets to compile for: " + isa_names())->delimiter(',');
     command->add_option("--os", options->os, "The system that programs are for: " + os_names())->capture_default_str();
-    command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 or li2018")->capture_default_str();
+    command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 (CPUs), li2018 or anderson2021 (GPUs)")->capture_default_str();
     command->add_option("--tuning", options->tuning, "A file of tuning records, of `sepal tune`");
     command->add_option("--threads", options->threads, "Of the records: those measured on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("-j,--jobs", options->jobs, "Kernels compiled at a time")->check(CLI::Range(1, 1024))->capture_default_str();
     command->add_option("-o,--output", options->output, "The folder to write to, made if it is not there");
     command->add_option("--library", options->library, "Name of the library and prefix of its functions")->capture_default_str();
     command->add_flag("--plan", options->plan_only, "Write the header and a .spec.json for each kernel only, and print their names: for build systems");

@@ -27,7 +27,7 @@ std::string conditions(const Variant &v) {
     return (out.empty() ? "any" : out) + (v.tuned_threads ? "; " + tuned_for(v) : "");
 }
 
-json variant_json(const Variant &v, const Device &device) {
+json variant_json(const Variant &v, const ChosenDevice &device) {
     json when = json::array();
     for (int i = 0; i < v.when_count; i++) when.push_back(v.when[i].text());
     const std::string why_not = device.why_not_runnable(v);
@@ -48,7 +48,7 @@ json variant_json(const Variant &v, const Device &device) {
             {"code_bytes", v.code_bytes}};
 }
 
-void print_variants(const std::vector<const Variant *> &variants, const Device &device) {
+void print_variants(const std::vector<const Variant *> &variants, const ChosenDevice &device) {
     size_t width = 8;
     for (const Variant *v : variants) width = std::max(width, std::string_view(v->name).size());
     constexpr const char *columns = "{:<{}}  {:<6}  {:>8}  {:<8}  {:<18}  {}\n";
@@ -78,7 +78,7 @@ void print_suites(bool as_json) {
 }
 
 // For each problem the variant that it gets, and of the others of its operator why not.
-void print_choices(const Options &o, const std::vector<const Variant *> &variants, const Device &device) {
+void print_choices(const Options &o, const std::vector<const Variant *> &variants, const ChosenDevice &device) {
     json all = json::array();
     for (const ConvProblem &p : problems_matching(o.problems, o.suite, o.name).problems) {
         const Variant *chosen = Registry::builtin().select(p, device.processor(), o.threads);
@@ -102,7 +102,7 @@ void print_choices(const Options &o, const std::vector<const Variant *> &variant
 }
 
 void list(const Options &o) {
-    const Device device = o.device.open();
+    const ChosenDevice device = o.device.open();
     if (o.suites) return print_suites(o.as_json);
     const std::vector<const Variant *> variants = variants_matching(Registry::builtin(), o.variants);
     if (!o.problems.empty() || !o.suite.empty()) return print_choices(o, variants, device);

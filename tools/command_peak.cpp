@@ -24,7 +24,7 @@ struct Options {
     DeviceOption device;
 };
 
-void peak_of_gpu(const Options &o, const Device &device) {
+void peak_of_gpu(const Options &o, const ChosenDevice &device) {
     if (o.threads) throw BadInput(fmt::format("--threads counts on the CPU; leave it out with --device {}", device.option));
     Progress progress(0);
     GpuPeakOptions options;
@@ -46,7 +46,7 @@ void peak(const Options &o) {
     if (!o.json.empty()) check_writable(o.json);
     if (const DeviceName named = parse_device(o.device.text()); named.emulated || named.backend == Backend::opencl)
         throw BadInput(fmt::format("--device is \"{}\"; allowed: cpu, cuda and cuda:INDEX, for peaks are measured of CPUs and CUDA devices", o.device.text()));
-    const Device device = o.device.open();
+    const ChosenDevice device = o.device.open();
     if (device.gpu) return peak_of_gpu(o, device);
 
     Machine machine = detect_machine();

@@ -59,7 +59,7 @@ std::vector<int64_t> filter_shape(const ConvProblem &p) {
     return {};
 }
 
-const Variant &named_variant(const Options &o, const ConvProblem &p, const Device &device) {
+const Variant &named_variant(const Options &o, const ConvProblem &p, const ChosenDevice &device) {
     const Variant *v = Registry::builtin().find(o.variant);
     if (!v) throw BadInput(fmt::format("--variant \"{}\" is unknown; `sepal list` names those that there are", o.variant));
     if (std::string why = v->refuses(p); !why.empty())
@@ -79,7 +79,7 @@ std::unique_ptr<InProcessKernel> compile_for(const ConvProblem &p, const KnobSou
 }
 
 // Computes the output, on the host or on a GPU.
-Status compute(const ConvProblem &p, const Variant &variant, const std::shared_ptr<const PackedWeights> &weights, const Device &device, const AlignedArray &input,
+Status compute(const ConvProblem &p, const Variant &variant, const std::shared_ptr<const PackedWeights> &weights, const ChosenDevice &device, const AlignedArray &input,
                const AlignedArray &skip, AlignedArray &output) {
     Status status;
     if (!device.gpu) {
@@ -97,7 +97,7 @@ Status compute(const ConvProblem &p, const Variant &variant, const std::shared_p
 }
 
 int run(const Options &o) {
-    const Device device = o.device.open();
+    const ChosenDevice device = o.device.open();
     const Processor processor = device.processor();
     if (device.gpu && !o.tuning.empty()) throw BadInput("--tuning is given with --device " + device.option + "; tuning records are of kernels for CPUs");
     const ConvProblem p = find_problem(o);

@@ -29,9 +29,9 @@ DeviceName parse_device(const std::string &text) {
     return device;
 }
 
-std::string Device::text() const { return gpu ? gpu->text() : fmt::format("the CPU (up to {})", name(cpu.best)); }
+std::string ChosenDevice::text() const { return gpu ? gpu->text() : fmt::format("the CPU (up to {})", name(cpu.best)); }
 
-std::string Device::why_not_runnable(const Variant &variant) const {
+std::string ChosenDevice::why_not_runnable(const Variant &variant) const {
     if (std::string why = sepal::why_not_runnable(variant, processor()); !why.empty()) return why;
     if (gpu && variant.dtype == DType::f16 && !gpu->info().half_precision) return fmt::format("needs half precision, which {} does not have", gpu->text());
     return {};
@@ -43,9 +43,9 @@ void DeviceOption::add_to(CLI::App &command) {
         ->capture_default_str();
 }
 
-Device DeviceOption::open() const {
+ChosenDevice DeviceOption::open() const {
     const DeviceName named = parse_device(text_);
-    Device device;
+    ChosenDevice device;
     device.option = text_;
     device.cpu = Cpu::detect();
     device.emulated = named.emulated;

@@ -13,7 +13,7 @@ class App;
 namespace sepal {
 
 // The CPU, or a GPU that is open.
-struct Device {
+struct ChosenDevice {
     std::string option = "cpu";  // as it was given
     Cpu cpu;
     std::shared_ptr<GpuDevice> gpu;  // null: the CPU
@@ -29,7 +29,7 @@ class DeviceOption {
 public:
     void add_to(CLI::App &command);
     // Throws BadInput with one sentence when the option's text is wrong, or there is no such device: another one is never taken instead.
-    Device open() const;
+    ChosenDevice open() const;
     const std::string &text() const { return text_; }
 
 private:

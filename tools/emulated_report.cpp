@@ -42,7 +42,7 @@ ConvProblem problem_for_emulator(const Variant &variant, const ConvProblem &prob
     return p;
 }
 
-EmulatedReport report_in_emulator(const Variant &variant, const ConvProblem &problem, const Device &device, double seconds) {
+EmulatedReport report_in_emulator(const Variant &variant, const ConvProblem &problem, const ChosenDevice &device, double seconds) {
     EmulatedReport r;
     r.variant = variant.name;
     r.asked = problem;

@@ -30,7 +30,7 @@ double emulator_seconds(const Variant &variant, const ConvProblem &problem);
 ConvProblem problem_for_emulator(const Variant &variant, const ConvProblem &problem, double seconds);
 
 // Runs the variant, which takes the problem and runs on the device, the emulator.
-EmulatedReport report_in_emulator(const Variant &variant, const ConvProblem &problem, const Device &device, double seconds);
+EmulatedReport report_in_emulator(const Variant &variant, const ConvProblem &problem, const ChosenDevice &device, double seconds);
 
 nlohmann::ordered_json to_json(const EmulatedReport &report);
 // Several lines that end with a newline: what ran, each kernel's report, what there is to complain of.

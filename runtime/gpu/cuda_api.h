@@ -136,7 +136,7 @@ constexpr int multiprocessor_count = 16, clock_rate = 13, memory_clock_rate = 36
               compute_capability_major = 75, compute_capability_minor = 76, max_shared_memory_per_block_optin = 97;  // CUdevice_attribute
 constexpr int max_dynamic_shared_size_bytes = 8;                                       // CUfunction_attribute
 constexpr int jit_error_log_buffer = 5, jit_error_log_buffer_size_bytes = 6;           // CUjit_option
-constexpr int pointer_device_ordinal = 9;                                              // CUpointer_attribute
+constexpr int pointer_device_ordinal = 9, pointer_range_start = 11, pointer_range_size = 12;  // CUpointer_attribute
 constexpr unsigned stream_non_blocking = 1;
 constexpr int capture_thread_local = 1;
 

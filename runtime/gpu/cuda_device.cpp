@@ -164,7 +164,7 @@ Status CudaDevice::allocate(int64_t bytes, Memory &memory) const {
     return status;
 }
 
-Status CudaDevice::wrap(uint64_t native, int64_t, Memory &memory) const {
+Status CudaDevice::wrap(uint64_t native, int64_t bytes, Memory &memory) const {
     cuda::take_failure();
     const cuda::PushContext pushed(context_);
     if (pushed.result() != cuda::success) return cuda::status_of(pushed.result(), "memory of " + text_ + " cannot be used");
@@ -175,6 +175,12 @@ Status CudaDevice::wrap(uint64_t native, int64_t, Memory &memory) const {
     if (result != cuda::success) return cuda::status_of(result, "memory of " + text_ + " cannot be used");
     if (device != device_)
         return {Status::Code::invalid_argument, fmt::format("{:#x} is a pointer to memory of {}, and is to be used on {}", native, cuda::device_text(device), text_)};
+    // What does not say where it ends is taken as it is.
+    uint64_t start = 0;
+    size_t size = 0;
+    if (cuda::cuPointerGetAttribute.quietly(&start, cuda::pointer_range_start, native) == cuda::success &&
+        cuda::cuPointerGetAttribute.quietly(&size, cuda::pointer_range_size, native) == cuda::success && start + size - native < uint64_t(bytes))
+        return {Status::Code::invalid_argument, fmt::format("the memory at {:#x} has {} bytes, the array is to have {}", native, start + size - native, bytes)};
     memory = {native, native};
     return {};
 }

@@ -3,12 +3,13 @@
 set(kernel_table ${CMAKE_SOURCE_DIR}/schedules/variants.json)
 set(kernel_dir ${CMAKE_BINARY_DIR}/kernels)
 set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.cpp
+    ${CMAKE_SOURCE_DIR}/tools/compile/plan_kernels.cpp
     ${problem_file_sources} ${tuning_record_sources}
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.cpp
     ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/kernel_error.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp
     ${CMAKE_SOURCE_DIR}/runtime/winograd.cpp)
 set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/nchw_schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/schedules/gpu/gpu_schedule.h
-    ${CMAKE_SOURCE_DIR}/schedules/gpu/occupancy.h ${CMAKE_SOURCE_DIR}/schedules/gpu/tensor_core_tile.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h
+    ${CMAKE_SOURCE_DIR}/schedules/gpu/occupancy.h ${CMAKE_SOURCE_DIR}/schedules/gpu/tensor_core_tile.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/compile/plan_kernels.h
     ${CMAKE_SOURCE_DIR}/tools/tuning/record.h ${CMAKE_SOURCE_DIR}/runtime/registry.h ${CMAKE_SOURCE_DIR}/runtime/problem.h
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h ${CMAKE_SOURCE_DIR}/runtime/gpu/tensor_core_views.h)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${plan_headers})
@@ -85,11 +86,11 @@ foreach(packer IN LISTS packer_names)
         COMMENT "Packer ${packer}" VERBATIM)
     list(APPEND kernel_objects ${kernel_dir}/${packer}.o)
 endforeach()
+add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> runtime ${kernel_dir}/halide_runtime.o
+    ${sepal_target_runtime} DEPENDS sepal-compile VERBATIM)
 if(SEPAL_HOST_BUILD)
     return()
 endif()
-add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> runtime ${kernel_dir}/halide_runtime.o
-    DEPENDS sepal-compile VERBATIM)
 set(builtin_table ${kernel_dir}/sepal_builtin_kernels.c)
 add_custom_command(OUTPUT ${builtin_table}
     COMMAND sepal-table ${builtin_table} sepal_builtin_kernels ${kernel_specs}

@@ -8,8 +8,6 @@ include(CMakePackageConfigHelpers)
 if(SEPAL_HOST_BUILD)
     set(SEPAL_NM ${CMAKE_NM})
     set(SEPAL_OBJCOPY ${CMAKE_OBJCOPY})
-    list(GET sepal_target_isas 0 package_runtime_isa)
-    set(package_runtime_target ${package_runtime_isa} ${sepal_target_os})
 endif()
 # What LLVM calls the function that touches a large stack has another name in MinGW-w64.
 set(package_renames $<$<BOOL:${WIN32}>:--redefine-sym=__chkstk=___chkstk_ms>)
@@ -26,15 +24,14 @@ list(FILTER package_packers INCLUDE REGEX "^pack_f32_(x64|avx2|avx512|neon)_")
 list(LENGTH package_kernels package_kernel_count)
 message(STATUS "${package_kernel_count} of them in the installed library")
 
-# Halide's runtime for CPUs, its names, and the names that they get.
+# Halide's runtime, its names, and the names that they get.
 set(package_symbols ${package_dir}/halide_symbols.txt)
 set(package_names_header ${package_dir}/halide_names.h)
 add_custom_command(OUTPUT ${package_dir}/halide_runtime.o ${package_symbols} ${package_names_header}
-    COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> cpu-runtime ${package_dir}/halide_runtime.plain.o ${package_runtime_target}
-    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJCOPY=${SEPAL_OBJCOPY} -DOBJECT=${package_dir}/halide_runtime.plain.o -DSYMBOLS=${package_symbols} -DHEADER=${package_names_header}
+    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJECT=${kernel_dir}/halide_runtime.o -DSYMBOLS=${package_symbols} -DHEADER=${package_names_header}
         -P ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake
-    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_renames} ${package_dir}/halide_runtime.plain.o ${package_dir}/halide_runtime.o
-    DEPENDS sepal-compile ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" COMMAND_EXPAND_LISTS VERBATIM)
+    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_renames} ${kernel_dir}/halide_runtime.o ${package_dir}/halide_runtime.o
+    DEPENDS ${kernel_dir}/halide_runtime.o ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" COMMAND_EXPAND_LISTS VERBATIM)
 
 set(package_objects ${package_dir}/halide_runtime.o)
 set(package_specs "")
@@ -108,6 +105,7 @@ install(FILES ${SEPAL_HALIDE_LICENSE} DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME
 export(EXPORT SepalTargets NAMESPACE Sepal:: FILE ${package_dir}/SepalTargets.cmake)
 
 if(SEPAL_HOST_BUILD)
+    install(FILES ${CMAKE_SOURCE_DIR}/tools/cmake/SepalAddKernels.cmake DESTINATION ${package_cmake} COMPONENT codegen)
     return()
 endif()
 

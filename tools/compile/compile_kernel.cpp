@@ -82,6 +82,8 @@ std::string compile_kernel(const std::string &spec_path, const std::string &fold
             compile_object(spec, object.string());
         } catch (const LlcFailed &e) {
             error = e.what();
+        } catch (const Halide::Error &e) {
+            throw std::runtime_error(fmt::format("{} could not be compiled: {}", spec.name, as_one_line(e.what())));
         }
     } else if (error.empty()) {
         error = compile_in_child(spec, object);

@@ -2,6 +2,7 @@
 
 #include "build_tools.h"
 #include "compile_kernel.h"
+#include "cuda_toolkit.h"
 #include "kernel_table_source.h"
 #include "llc.h"
 #include "schedules/schedule_check.h"
@@ -45,27 +46,10 @@ std::string symbol_prefix(const std::string &library) { return library + "_"; }
 
 // Kernels of one ISA for a problem, in order of preference; none, with the reason in `why_not`.
 std::vector<KernelSpec> kernels_for(const KernelLibraryRequest &request, const ConvProblem &problem, Isa isa, std::string &why_not) {
-    const std::string &scheduler = request.scheduler;
-    why_not = why_no_schedule(problem.dtype, isa);
-    if (!why_not.empty()) return {};
-    if (scheduler == "tuned") {
-        if (const TuningRecord *record = best_record(request.records, problem, isa, request.threads, {})) return {specialise(*record)};
-        why_not = fmt::format("there is no tuning record of it for {} and {} thread{}", name(isa), request.threads, request.threads == 1 ? "" : "s");
-        return {};
-    }
-    std::vector<KernelSpec> specs;
-    if (scheduler == "hand" && request.os == Os::linux_ && streaming_pays(problem, isa) && why_no_llc().empty()) {
-        Schedule streaming;
-        streaming.streaming = 2;
-        specs.push_back(specialise(problem, isa, scheduler, streaming));
-    }
-    specs.push_back(specialise(problem, isa, scheduler));
-    for (const Condition &c : specs.back().when)
-        if (!c.holds(problem)) {
-            why_not = fmt::format("an {} kernel would need {}", name(isa), c.text());
-            return {};
-        }
-    return specs;
+    if (request.scheduler != "tuned") return specialised_kernels(problem, isa, request.scheduler, request.os == Os::linux_ && why_no_llc().empty(), why_not);
+    if (const TuningRecord *record = best_record(request.records, problem, isa, request.threads, {})) return {specialise(*record)};
+    why_not = fmt::format("there is no tuning record of it for {} and {} thread{}", name(isa), request.threads, request.threads == 1 ? "" : "s");
+    return {};
 }
 
 std::string shape(const std::vector<int64_t> &extents) {
@@ -101,7 +85,8 @@ std::string header(const KernelLibrary &library) {
                                    name, library.problems.size(), library.problems.size() == 1 ? "" : "s");
     for (const ConvProblem &p : library.problems)
         text += fmt::format("\n/* A plan for\n{2} * by these kernels, or by the runtime's where the CPU runs none of them (sepal_plan_variant() tells). As\n"
-                            " * sepal_plan_create(), whose `options` may be null; their `kernels` come first where they are set. */\n"
+                            " * sepal_plan_create(), whose `options` may be null; their `kernels` come first where they are set, their `device` is the\n"
+                            " * GPU to run on. */\n"
                             "sepal_status {0}_{1}(const sepal_weights *weights, const sepal_options *options, sepal_plan **plan);\n"
                             "/* The problem itself. */\nvoid {0}_{1}_problem(sepal_problem *problem);\n",
                             name, identifier(p.name), described(p));
@@ -167,12 +152,12 @@ void run_or_throw(const std::vector<std::string> &command, const std::string &wh
 
 Isa library_isa(const std::string &text) {
     const auto isa = isa_from_name(text);
-    if (!isa || is_gpu(*isa)) throw BadInput(fmt::format("--isa \"{}\" is unknown; allowed: {}", text, all_cpu_isa_names()));
+    if (!isa) throw BadInput(fmt::format("--isa \"{}\" is unknown; allowed: {}", text, isa_names()));
     return *isa;
 }
 
 KernelLibrary plan_library(const KernelLibraryRequest &request, const std::vector<ConvProblem> &problems, const std::string &file) {
-    constexpr const char *schedulers[] = {"hand", "tuned", "mullapudi2016", "adams2019", "li2018"};
+    constexpr const char *schedulers[] = {"hand", "tuned", "mullapudi2016", "adams2019", "li2018", "anderson2021"};
     if (!is_identifier(request.name)) throw BadInput(fmt::format("--library \"{}\" is no C identifier; it is a part of the names of functions", request.name));
     if (std::find(std::begin(schedulers), std::end(schedulers), request.scheduler) == std::end(schedulers))
         throw BadInput(fmt::format("--scheduler \"{}\" is unknown; allowed: {}", request.scheduler, fmt::join(schedulers, ", ")));
@@ -203,7 +188,7 @@ KernelLibrary plan_library(const KernelLibraryRequest &request, const std::vecto
             std::string why_not;
             std::vector<KernelSpec> specs = kernels_for(request, problem, isa, why_not);
             if (specs.empty())
-                library.notes.push_back(fmt::format("{}: problem \"{}\": no {} kernel: {}; others run instead", file, problem.name, name(isa), why_not));
+                library.notes.push_back(fmt::format("{}: problem \"{}\": no {} kernel: {}", file, problem.name, name(isa), why_not));
             for (KernelSpec &spec : specs) {
                 spec.suite = request.name;
                 spec.os = request.os;
@@ -212,6 +197,9 @@ KernelLibrary plan_library(const KernelLibraryRequest &request, const std::vecto
         }
     if (library.kernels.empty())
         throw BadInput(fmt::format("{}: no kernel can be made for any of its problems: {}", file, library.notes.empty() ? "" : library.notes.front()));
+    const bool cuda = std::any_of(library.kernels.begin(), library.kernels.end(), [](const KernelSpec &k) { return backend(k.isa) == Backend::cuda; });
+    if (const std::string why = cuda ? why_no_ptxas() : ""; !why.empty())
+        library.notes.push_back(fmt::format("kernels for {} hold PTX only, which the driver compiles when a plan first runs: {}", name(Isa::sm80), why));
     library.packers = packers_for(library.kernels);
     return library;
 }

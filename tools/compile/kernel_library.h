@@ -33,7 +33,7 @@ struct KernelLibrary {
     std::vector<std::string> notes;      // a sentence each: what is not compiled, and what runs instead
 };
 
-// An ISA of a CPU, of this machine's family or another. Throws BadInput.
+// Throws BadInput.
 Isa library_isa(const std::string &text);
 
 // Throws BadInput, with the file's name where a problem is the reason.

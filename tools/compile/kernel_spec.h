@@ -1,5 +1,4 @@
-// KernelSpec: one kernel that the build makes: a row of schedules/variants.json for one ISA and, in a specialised row, one
-// problem. Planning, from the table to the list of specs, needs no Halide.
+// KernelSpec: one kernel that a build makes: a schedule for one ISA and, of a specialised kernel, one problem. Needs no Halide.
 #pragma once
 
 #include "runtime/registry.h"
@@ -73,6 +72,16 @@ KernelSpec specialise_on_tensor_cores(const ConvProblem &problem, Isa isa, const
 // that was read.
 KernelSpec specialise(const TuningRecord &record);
 
+// Empty when there is such a scheduler for the ISA ("reference" and "tuned" among them).
+std::string why_no_scheduler(const std::string &scheduler, Isa isa);
+
+// Whether streaming stores pay in NCHW, and whole tiles make them possible.
+bool nchw_streaming_pays(const ConvProblem &problem, Isa isa);
+
+// Kernels for the problem by a scheduler other than "tuned" and "reference", in order of preference: two where streaming stores pay and `streaming`
+// says that they can be compiled. None, with the reason in `why_not`, where there is no such schedule, or the problem cannot fill its vectors and tiles.
+std::vector<KernelSpec> specialised_kernels(const ConvProblem &problem, Isa isa, const std::string &scheduler, bool streaming, std::string &why_not);
+
 // A kernel for the problem by the hand-written schedule, for a GPU, or for the best ISA of the CPU whose vectors and tiles the problem can fill:
 // "tuned", with the knobs of the best record, where `records` has one for the problem, that ISA and `threads` (see best_record();
 // `machine`: whose records come first), else "hand", with streaming stores where they pay and `streaming` says that they can be compiled.
@@ -80,15 +89,6 @@ KernelSpec specialise(const TuningRecord &record);
 std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Processor &processor, std::string &why_not,
                                          const std::vector<TuningRecord> &records = {}, int threads = 1,
                                          const MachineFingerprint &machine = {}, bool streaming = false);
-
-// The kernels of a table, in its order, for those of its ISAs that are in `isas` and the types of its field "dtype", which is ["f32"] where
-// it is left out; a kernel that two rows ask for is made once. Throws BadInput naming the file, the row and the field.
-//
-// A row whose scheduler is "tuned" names a suite and makes a kernel for each of its problems and ISAs that `records` has a record of
-// one thread for, and none for the others. The best record counts whatever machine it is from (best_record() without a machine: times
-// relative to the FMA peak), so that a build does not depend on where it runs.
-std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
-                                     const std::vector<TuningRecord> &records = {});
 
 // The function that packs filters into a layout for the variants of an ISA and type (generators/pack_generator.cpp):
 // pack_<dtype>_<isa>_panels or pack_<dtype>_<isa>_winograd<tile>, for any shape and panel. Empty for a layout that is as given.

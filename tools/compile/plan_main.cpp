@@ -1,7 +1,7 @@
 // sepal-plan TABLE OUTPUT ISA... [--os NAME] [--tuning RECORDS...]: writes OUTPUT/<name>.spec.json for each kernel of the table (only where it
 // changed) and prints the names, one a line, in order of preference; then the same for the packers (pack_...) that they need. What is
 // wrong with a record goes to stderr, a line each. Built and run while CMake configures; needs no Halide.
-#include "kernel_spec.h"
+#include "plan_kernels.h"
 #include "tools/files.h"
 #include "tools/tuning/database.h"
 

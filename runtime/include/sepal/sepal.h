@@ -137,6 +137,35 @@ typedef struct sepal_allocator {
     void (*release)(void *context, void *memory);
 } sepal_allocator;
 
+/* A GPU and a queue of work on it, which is done in the order of the calls. Any number may be open, several on one GPU among them. */
+typedef struct sepal_device sepal_device;
+typedef enum sepal_backend { SEPAL_CUDA = 1, SEPAL_OPENCL = 2 } sepal_backend;
+
+/* The device of that index, from 0, with a queue of its own: of CUDA in the GPU's primary context, which the CUDA runtime uses, too, on a stream that
+ * does not wait for the default stream; of OpenCL on the first platform, or the one that the environment variables HL_OCL_PLATFORM_NAME and
+ * HL_OCL_DEVICE_TYPE name. The driver is looked for now, nothing needs it before. On an error *device is null. */
+SEPAL_API sepal_status sepal_device_open(sepal_backend backend, int index, sepal_device **device);
+/* The caller's CUcontext and CUstream (null: the default stream), which must outlive the device and every plan that uses it. */
+SEPAL_API sepal_status sepal_device_adopt(void *cuda_context, void *cuda_stream, sepal_device **device);
+/* "CUDA device 0 (NVIDIA H100 80GB HBM3)"; valid while the device lives. Null for a null device. */
+SEPAL_API const char *sepal_device_name(const sepal_device *device);
+/* CUcontext or cl_context, and CUstream or cl_command_queue: for work of the caller's own in the same order. Null for a null device. */
+SEPAL_API void *sepal_device_context(const sepal_device *device);
+SEPAL_API void *sepal_device_queue(const sepal_device *device);
+/* Waits for all that was queued; what failed after it was queued is told here. */
+SEPAL_API sepal_status sepal_device_synchronize(const sepal_device *device);
+/* Plans keep what they need of it. Memory that was allocated by it is released. Null is ignored. */
+SEPAL_API void sepal_device_destroy(sepal_device *device);
+
+/* Memory of a device: a CUdeviceptr or a cl_mem as a pointer, which programs that have a GPU API of their own get from that instead. Contents undefined
+ * until written. On an error *memory is null. */
+SEPAL_API sepal_status sepal_device_allocate(sepal_device *device, size_t bytes, void **memory);
+/* Waits for what uses the memory. Null is ignored; what the device has not allocated is an error. */
+SEPAL_API sepal_status sepal_device_release(sepal_device *device, void *memory);
+/* Copy from and to the host, from the memory's start, after all that was queued, and wait. */
+SEPAL_API sepal_status sepal_device_upload(sepal_device *device, void *memory, const void *from, size_t bytes);
+SEPAL_API sepal_status sepal_device_download(sepal_device *device, void *to, const void *memory, size_t bytes);
+
 /* How kernels are chosen and run. */
 typedef struct sepal_options {
     size_t size;
@@ -160,6 +189,9 @@ typedef struct sepal_options {
     /* Where the plan keeps its packed weights: sepal_weights_bytes() bytes, aligned to 64, which outlive the plan; null: memory of its own. */
     void *weights_memory;
     size_t weights_bytes;
+    /* The GPU that plans run on, never on a CPU instead; null: the CPU. The library has no kernels for GPUs of its own: they come with `kernels`. Of the
+     * other fields, threads and allocator are for packing the weights, which are kept in memory of the device (weights_memory is null). */
+    const sepal_device *device;
 } sepal_options;
 
 /* Size and the defaults: 0 and null. Null is ignored. */
@@ -171,7 +203,7 @@ typedef struct sepal_candidate {
     const char *name;      /* depsep_f32_nhwc_avx512_hand_... */
     const char *isa;       /* x64, avx2, avx512, sm80, opencl */
     const char *scheduler; /* hand, tuned, reference, mullapudi2016, adams2019, li2018, anderson2021 */
-    int takes;             /* whether it can be used for the problem with the options, on this CPU */
+    int takes;             /* whether it can be used for the problem with the options, on this CPU or their device */
     int chosen;            /* whether a plan would use it: the first that takes the problem */
     const char *why_not;   /* a part of a sentence: why it cannot; "" where takes is 1 */
 } sepal_candidate;
@@ -192,15 +224,17 @@ typedef struct sepal_plan sepal_plan;
 /* Bytes of the packed weights of the plan that would be created. */
 SEPAL_API sepal_status sepal_weights_bytes(const sepal_problem *problem, const sepal_options *options, size_t *bytes);
 
-/* Checks the problem, chooses the best variant for this CPU (the environment variable SEPAL_MAX_ISA, x64, avx2 or avx512, forbids better ones), and
- * packs the weights as it reads them. `options` may be null: the defaults. On an error *plan is null and nothing is kept. */
+/* Checks the problem, chooses the best variant for this CPU (the environment variable SEPAL_MAX_ISA, x64, avx2 or avx512, forbids better ones) or for
+ * the options' device, and packs the weights as it reads them. `options` may be null: the defaults. On an error *plan is null and nothing is kept. */
 SEPAL_API sepal_status sepal_plan_create(const sepal_problem *problem, const sepal_weights *weights, const sepal_options *options, sepal_plan **plan);
 
 /* The variant's name; valid while the plan lives. Null for a null plan. */
 SEPAL_API const char *sepal_plan_variant(const sepal_plan *plan);
 
 /* Computes the output. Both are of the problem's shapes, dtype and strides, aligned to an element, the output to sepal_options.output_alignment;
- * they must not overlap. Writes exactly the output's elements. A problem with a residual needs sepal_plan_run_with(). */
+ * they must not overlap. Writes exactly the output's elements. A problem with a residual needs sepal_plan_run_with().
+ * On a device both are memory of it (CUDA: aligned to 16 bytes), and the work is queued only: sepal_device_synchronize() waits for it. A plan's first
+ * run also loads its kernel, which a CUDA graph cannot record; later ones can be recorded. */
 SEPAL_API sepal_status sepal_plan_run(const sepal_plan *plan, const void *input, void *output);
 
 /* The same with more to say. */
@@ -221,7 +255,8 @@ typedef struct sepal_run {
 SEPAL_API void sepal_run_init(sepal_run *run);
 SEPAL_API sepal_status sepal_plan_run_with(const sepal_plan *plan, const sepal_run *run);
 
-/* Bytes of a workspace for sepal_plan_run_with(). The first call finds out by running the kernel once, on zeros, into memory of its own. */
+/* Bytes of a workspace for sepal_plan_run_with(); 0 on a device, where none is used. The first call finds out by running the kernel once, on zeros,
+ * into memory of its own. */
 SEPAL_API sepal_status sepal_plan_workspace_bytes(sepal_plan *plan, size_t *bytes);
 
 /* No run may be under way. Null is ignored. */

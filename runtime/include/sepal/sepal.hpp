@@ -87,6 +87,41 @@ inline size_t weights_bytes(const sepal_problem &problem, const sepal_options &o
     return bytes;
 }
 
+// A GPU and a queue of work on it (sepal_device), for Options::device. Can be moved, not copied.
+class Device {
+public:
+    explicit Device(sepal_backend backend, int index = 0) {
+        sepal_device *made = nullptr;
+        check(sepal_device_open(backend, index, &made));
+        device_.reset(made);
+    }
+    // The caller's CUcontext and CUstream.
+    static Device adopt(void *cuda_context, void *cuda_stream) {
+        sepal_device *made = nullptr;
+        check(sepal_device_adopt(cuda_context, cuda_stream, &made));
+        return Device(made);
+    }
+    explicit Device(sepal_device *made) : device_(made) {}
+
+    std::string name() const { return sepal_device_name(device_.get()); }
+    void synchronize() const { check(sepal_device_synchronize(device_.get())); }
+    void *allocate(size_t bytes) {
+        void *memory = nullptr;
+        check(sepal_device_allocate(device_.get(), bytes, &memory));
+        return memory;
+    }
+    void release(void *memory) { check(sepal_device_release(device_.get(), memory)); }
+    void upload(void *memory, const void *from, size_t bytes) { check(sepal_device_upload(device_.get(), memory, from, bytes)); }
+    void download(void *to, const void *memory, size_t bytes) { check(sepal_device_download(device_.get(), to, memory, bytes)); }
+    sepal_device *get() const noexcept { return device_.get(); }
+
+private:
+    struct Destroy {
+        void operator()(sepal_device *device) const { sepal_device_destroy(device); }
+    };
+    std::unique_ptr<sepal_device, Destroy> device_;
+};
+
 // A variant bound to a problem and its packed weights. Can be moved, not copied; a moved-from plan can only be destroyed or assigned to.
 class Plan {
 public:
