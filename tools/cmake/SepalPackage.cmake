@@ -96,6 +96,10 @@ configure_package_config_file(${CMAKE_SOURCE_DIR}/tools/cmake/SepalConfig.cmake.
 write_basic_package_version_file(${package_dir}/SepalConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${package_dir}/SepalConfig.cmake ${package_dir}/SepalConfigVersion.cmake DESTINATION ${package_cmake} COMPONENT runtime)
 file(RELATIVE_PATH package_prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+set(package_dl "-ldl ")
+if(WIN32)
+    set(package_dl "")
+endif()
 configure_file(${CMAKE_SOURCE_DIR}/tools/cmake/sepal.pc.in ${package_dir}/sepal.pc @ONLY)
 install(FILES ${package_dir}/sepal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT runtime)
 # Sepal's own, and that of Halide, whose runtime is in the libraries.
