@@ -61,9 +61,10 @@ class Cross(unittest.TestCase):
             return skip("64-bit ARM", lacking + " is not installed (Debian: g++-aarch64-linux-gnu)")
         toolchain = os.path.join(SOURCE, "tools", "cmake", "aarch64-linux-gnu.cmake")
         common = ("-G", "Ninja", "-DCMAKE_MAKE_PROGRAM=" + NINJA, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_TOOLCHAIN_FILE=" + toolchain)
-        python = [line for line in open(os.path.join(BUILD, "CMakeCache.txt")) if line.startswith("SEPAL_PYTHON:")]
+        with open(os.path.join(BUILD, "CMakeCache.txt")) as file:
+            python = re.search("^SEPAL_PYTHON:.*?=(.*)", file.read(), re.M).group(1)
         # The library, and a project with a toolchain file that uses it.
-        run(CMAKE, *common, "-DSEPAL_HOST_BUILD=" + BUILD, "-DSEPAL_TESTS=OFF", "-DSEPAL_PYTHON=" + python[0].strip().split("=", 1)[1], "-S", SOURCE,
+        run(CMAKE, *common, "-DSEPAL_HOST_BUILD=" + BUILD, "-DSEPAL_TESTS=OFF", "-DSEPAL_PYTHON=" + python, "-S", SOURCE,
             "-B", self.path("runtime"))
         run(CMAKE, "--build", self.path("runtime"))
         run(CMAKE, "--install", self.path("runtime"), "--prefix", self.path("installed"))
@@ -137,7 +138,8 @@ class Cross(unittest.TestCase):
         run(os.path.join(BUILD, "tools", "sepal-compile"), "runtime", runtime, "x64", "windows")
         symbols = os.path.join(BUILD, "package", "halide_symbols.txt")
         run(WINDOWS + "objcopy", "--redefine-syms=" + symbols, "--redefine-sym", "__chkstk=___chkstk_ms", runtime, renamed)
-        kernel = re.search(r"int (kernels_pointwise\w+)\(void", open(os.path.join(out, "kernels.c")).read()).group(1)
+        with open(os.path.join(out, "kernels.c")) as file:
+            kernel = re.search(r"int (kernels_pointwise\w+)\(void", file.read()).group(1)
         source = self.path("app.c")
         with open(source, "w") as file:
             file.write("#include <stdio.h>\nint %s(void **argv);\nint main(void) {\n    void *argv[8] = {0};\n"

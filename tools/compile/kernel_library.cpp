@@ -232,10 +232,14 @@ void compile_library_object(const std::string &spec_path, const std::string &lib
         compile_packer(spec_path, scratch.path());
     const FunctionSpec function = function_spec_from_json(spec.dump());
     std::vector<std::string> command = {build_tool(BuildTool::objcopy, family(function.isa), function.os), "--redefine-syms=" + installed_file("halide_symbols.txt"),
-                                        "--redefine-sym", fmt::format("{}={}{}", symbol, symbol_prefix(library), symbol),
-                                        "--keep-global-symbol=" + symbol_prefix(library) + symbol};
-    // What LLVM calls the function that touches a large stack has another name in MinGW-w64.
-    if (function.os == Os::windows) command.insert(command.end(), {"--redefine-sym", "__chkstk=___chkstk_ms"});
+                                        "--redefine-sym", fmt::format("{}={}{}", symbol, symbol_prefix(library), symbol)};
+    if (function.os == Os::windows) {
+        // Constants keep their names, by which the linker knows equal ones. What LLVM calls the function that touches a large stack has another
+        // name in MinGW-w64.
+        command.insert(command.end(), {"--localize-symbol=" + name, "--localize-symbol=" + name + "_metadata", "--redefine-sym", "__chkstk=___chkstk_ms"});
+    } else {
+        command.push_back("--keep-global-symbol=" + symbol_prefix(library) + symbol);
+    }
     command.insert(command.end(), {fmt::format("{}/{}.o", scratch.path(), name), scratch.path() + "/named.o"});
     run_or_throw(command, name);
     write_file(object, {read_file(scratch.path() + "/named.o")});
