@@ -106,8 +106,9 @@ double fma_loop(Isa isa, int64_t iterations) {
     case Isa::x64: return multiply_add_x64(iterations);
     case Isa::avx2: return fma_avx2(iterations);
     case Isa::avx512: return fma_avx512(iterations);
+    case Isa::neon:
     case Isa::sm80:
-    case Isa::opencl: break;  // no CPU runs them
+    case Isa::opencl: break;  // no x86 CPU runs them
     }
     return 0;
 }
@@ -118,8 +119,9 @@ void read_loop(Isa isa, const float *from, int64_t bytes) {
     case Isa::x64: return read_x64(from, end);
     case Isa::avx2: return read_avx2(from, end);
     case Isa::avx512: return read_avx512(from, end);
+    case Isa::neon:
     case Isa::sm80:
-    case Isa::opencl: break;  // no CPU runs them
+    case Isa::opencl: break;  // no x86 CPU runs them
     }
 }
 
@@ -130,8 +132,9 @@ void write_loop(Isa isa, Stores stores, float *to, int64_t bytes) {
     case Isa::x64: return streaming ? write_streaming_x64(to, end) : write_x64(to, end);
     case Isa::avx2: return streaming ? write_streaming_avx2(to, end) : write_avx2(to, end);
     case Isa::avx512: return streaming ? write_streaming_avx512(to, end) : write_avx512(to, end);
+    case Isa::neon:
     case Isa::sm80:
-    case Isa::opencl: break;  // no CPU runs them
+    case Isa::opencl: break;  // no x86 CPU runs them
     }
 }
 
@@ -142,8 +145,9 @@ void copy_loop(Isa isa, Stores stores, float *to, const float *from, int64_t byt
     case Isa::x64: return streaming ? copy_streaming_x64(to, from, end) : copy_x64(to, from, end);
     case Isa::avx2: return streaming ? copy_streaming_avx2(to, from, end) : copy_avx2(to, from, end);
     case Isa::avx512: return streaming ? copy_streaming_avx512(to, from, end) : copy_avx512(to, from, end);
+    case Isa::neon:
     case Isa::sm80:
-    case Isa::opencl: break;  // no CPU runs them
+    case Isa::opencl: break;  // no x86 CPU runs them
     }
 }
 

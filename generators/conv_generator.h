@@ -11,6 +11,7 @@
 #include "passes/panel_ahead.h"
 #include "passes/register_accumulators.h"
 #include "passes/strip_ahead.h"
+#include "passes/without_prefetches.h"
 #include "schedules/gpu/schedules.h"
 #include "schedules/nchw_schedule.h"
 #include "schedules/schedule.h"
@@ -74,6 +75,7 @@ public:
             if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
         }
+        if (is_without_prefetches(this->get_target())) this->get_pipeline().add_custom_lowering_pass(new WithoutPrefetches);
     }
 
 protected:
@@ -165,6 +167,14 @@ protected:
     void estimate_residual(std::initializer_list<int> extents) {
         if (skip) estimate_extents(*skip, extents);
     }
+
+    // As they are for this target.
+    Halide::Expr activate(const Halide::Expr &value, const Halide::Expr &activation) const { return sepal::activate(value, activation, in_order()); }
+    Halide::Expr epilogue(const Halide::Expr &sum, const Halide::Expr &residual, const Halide::Expr &activation) const {
+        return sepal::epilogue(sum, residual, activation, in_order());
+    }
+    // On ARM, LLVM would make hardswish x * fma(min(max(x, -3), 3), 1 / 6, 0.5), which is not 0 below -3.
+    bool in_order() const { return this->get_target().arch == Halide::Target::ARM; }
 
     static Halide::Expr fixed_or(int fixed, const Halide::Expr &run_time) {
         return fixed == at_run_time ? run_time : Halide::Expr(fixed);

@@ -95,10 +95,11 @@ Func promised_within(const Func &input, int dim, const Expr &extent) {
     return moved(input, dim, [&](const Var &v) { return Internal::promise_clamped(v, 0, extent - 1); });
 }
 
-Expr activate(const Expr &value, const Expr &activation) {
+Expr activate(const Expr &value, const Expr &activation, bool in_order) {
     const auto is = [&](Activation a) { return activation == int(a); };
     const Expr clipped = min(max(value, 0.0f), 6.0f);
-    const Expr hardswish = value * min(max(value + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f);
+    const Expr shifted = in_order ? strict_float(value + 3.0f) : value + 3.0f;
+    const Expr hardswish = value * min(max(shifted, 0.0f), 6.0f) * (1.0f / 6.0f);
     if (const auto constant = Internal::as_const_int(activation)) {
         switch (Activation(*constant)) {
         case Activation::none: return value;
@@ -110,8 +111,8 @@ Expr activate(const Expr &value, const Expr &activation) {
     return select(is(Activation::none), value, is(Activation::relu), max(value, 0.0f), is(Activation::relu6), clipped, hardswish);
 }
 
-Expr epilogue(const Expr &sum, const Expr &residual, const Expr &activation) {
-    return activate(residual.defined() ? sum + cast<float>(residual) : sum, activation);
+Expr epilogue(const Expr &sum, const Expr &residual, const Expr &activation, bool in_order) {
+    return activate(residual.defined() ? sum + cast<float>(residual) : sum, activation, in_order);
 }
 
 void accumulate_depthwise(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,

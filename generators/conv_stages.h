@@ -83,12 +83,13 @@ Halide::Func within(const Halide::Func &input, int dim, const Halide::Expr &exte
 Halide::Func promised_within(const Halide::Func &input, int dim, const Halide::Expr &extent);
 
 // activation(value). `activation` is a constant, or an int32 parameter with the numbers of enum Activation.
-// hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019).
-Halide::Expr activate(const Halide::Expr &value, const Halide::Expr &activation);
+// hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019); `in_order`: with the addition of 3 kept apart from
+// what is around it.
+Halide::Expr activate(const Halide::Expr &value, const Halide::Expr &activation, bool in_order = false);
 
 // What comes after an operator's sums, of which the bias is a part: activation(sum + residual). `residual`, of the output's type, is undefined where
 // there is none.
-Halide::Expr epilogue(const Halide::Expr &sum, const Halide::Expr &residual, const Halide::Expr &activation);
+Halide::Expr epilogue(const Halide::Expr &sum, const Halide::Expr &residual, const Halide::Expr &activation, bool in_order = false);
 
 // stages.depthwise(k, x, y, n) = bias(k) + sum over taps filter(k, s, r) * padded(k / multiplier, column, row, n).
 void accumulate_depthwise(ConvStages &stages, const Halide::Func &filter, const Halide::Func &bias, const Halide::Expr &r,

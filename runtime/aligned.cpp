@@ -2,8 +2,6 @@
 
 #include "half.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -14,9 +12,9 @@ AlignedBytes::AlignedBytes(int64_t bytes) : bytes_(bytes) {
     const bool huge_pages = bytes >= huge_page_threshold;
     const size_t alignment = huge_pages ? size_t(2) << 20 : 64;
     const size_t allocated = (size_t(std::max<int64_t>(bytes, 1)) + alignment - 1) / alignment * alignment;
-    data_.reset(std::aligned_alloc(alignment, allocated));
+    data_.reset(allocate_aligned(alignment, allocated));
     if (!data_) throw std::bad_alloc();
-    if (huge_pages) (void)madvise(data_.get(), allocated, MADV_HUGEPAGE);  // advice: where refused, small pages serve
+    if (huge_pages) advise_huge_pages(data_.get(), allocated);
 }
 
 AlignedBytes::AlignedBytes(int64_t bytes, const Allocator &allocator) : AlignedBytes() {

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "execution.h"
+#include "platform.h"
 #include "problem.h"
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -32,8 +32,8 @@ public:
 private:
     struct Release {
         void *context;
-        void (*release)(void *context, void *memory);  // null: std::free
-        void operator()(void *memory) const { release ? release(context, memory) : std::free(memory); }
+        void (*release)(void *context, void *memory);  // null: release_aligned()
+        void operator()(void *memory) const { release ? release(context, memory) : release_aligned(memory); }
     };
     std::unique_ptr<void, Release> data_{nullptr, Release{nullptr, nullptr}};
     int64_t bytes_ = 0;

@@ -1,13 +1,13 @@
 #include "execution.h"
 
 #include "kernel_error.h"
+#include "platform.h"
 
 #include <HalideRuntime.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <string>
@@ -24,7 +24,7 @@ void *Arena::allocate(size_t bytes) {
     if (bytes > SIZE_MAX - 3 * alignment) return nullptr;
     const size_t whole = (bytes + 2 * alignment - 1) / alignment * alignment;
     if (memory_ && whole > bytes_ - used_) return nullptr;
-    char *const at = memory_ ? memory_ + used_ : static_cast<char *>(std::aligned_alloc(alignment, whole));
+    char *const at = memory_ ? memory_ + used_ : static_cast<char *>(allocate_aligned(alignment, whole));
     if (!at) return nullptr;
     new (at) Block{used_, whole};
     used_ += whole;
@@ -36,7 +36,7 @@ void *Arena::allocate(size_t bytes) {
 void Arena::release(void *block) {
     char *const at = static_cast<char *>(block) - alignment;
     const Block freed = *reinterpret_cast<Block *>(at);
-    if (!memory_) std::free(at);
+    if (!memory_) release_aligned(at);
     blocks_--;
     if (blocks_ == 0)
         used_ = 0;

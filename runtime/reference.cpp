@@ -96,6 +96,7 @@ template<bool magnitudes>
 }
 
 using MultiplyAdd = void(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows);
+#if defined(__x86_64__)
 template<bool magnitudes>
 [[gnu::target("avx2,fma")]] void multiply_add_avx2(double *acc, int64_t k_count, const double *x, const float *f, int64_t rows) {
     multiply_add_body<magnitudes>(acc, k_count, x, f, rows);
@@ -104,6 +105,12 @@ template<bool magnitudes>
 MultiplyAdd *multiply_add() {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? multiply_add_avx2<magnitudes> : multiply_add_body<magnitudes>;
 }
+#else
+template<bool magnitudes>
+MultiplyAdd *multiply_add() {
+    return multiply_add_body<magnitudes>;
+}
+#endif
 
 double activate(double x, Activation activation) {
     switch (activation) {

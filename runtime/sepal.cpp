@@ -5,6 +5,7 @@
 #include "api_device.h"
 #include "gpu/gpu_plan.h"
 #include "plan.h"
+#include "platform.h"
 #include "scratch.h"
 #include "variant_table.h"
 

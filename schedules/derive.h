@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/ceil_div.h"
+#include "runtime/isa.h"
 
 #include <cstdint>
 
@@ -11,5 +12,8 @@ namespace sepal {
 inline void set(int &knob, int64_t value) {
     if (knob == 0) knob = int(value);
 }
+
+// Whether there are kernels with streaming stores.
+inline bool has_streaming_stores(Isa isa) { return !is_gpu(isa) && family(isa) == CpuFamily::x86; }
 
 }  // namespace sepal

@@ -1,5 +1,6 @@
 #include "schedule_check.h"
 
+#include "derive.h"
 #include "runtime/winograd.h"
 
 #include <fmt/format.h>
@@ -56,7 +57,8 @@ int registers_needed(const Schedule &s, Operator op, Isa isa) {
     if (op == Operator::depthwise) return depthwise_registers(s, s.q_tile, isa);
     const int vectors = s.k_vectors * (s.q_tile + std::max(s.s_unroll, 1));
     const int products = isa == Isa::x64 ? registers_of_a_vector(s, isa) : 0;
-    return vectors * registers_of_a_vector(s, isa) + products + 1;
+    const int inputs = isa == Isa::neon && s.s_unroll <= 1 ? s.q_tile : 1;
+    return vectors * registers_of_a_vector(s, isa) + products + inputs;
 }
 
 int depthwise_half_registers(const Schedule &s, Isa isa) { return depthwise_registers(s, s.mid_q_tile, isa); }
@@ -109,6 +111,7 @@ std::string why_not_valid(const Schedule &schedule, const ConvProblem &problem, 
     if (std::string why = why_not_valid(s, problem.op, isa); !why.empty()) return why;
     if (is_winograd(s) && !winograd_takes(problem))
         return fmt::format("knob \"winograd\" is {}; allowed for the problem: 1, since only a 3 x 3 filter with stride 1, dilation 1 and groups 1 has others", s.winograd);
+    if (is_streaming(s) && !has_streaming_stores(isa)) return fmt::format("knob \"streaming\" is {}; allowed for {}: 1", s.streaming, name(isa));
     if (is_streaming(s) && problem.out_channels() / problem.groups % s.lanes != 0)
         return fmt::format("knob \"streaming\" is {}; allowed for the problem: 1, since its {} output channels{} are no whole vectors of {}", s.streaming,
                            problem.out_channels() / problem.groups, problem.groups > 1 ? " of a group" : "", s.lanes);

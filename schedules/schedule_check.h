@@ -10,7 +10,8 @@ namespace sepal {
 
 // Vector registers that the innermost loop keeps at once, by what the x86 schedules stage:
 //   conv2d, pointwise, depsep: k_vectors * q_tile accumulators, k_vectors vectors of the filter for each of s_unroll taps, one
-//                              broadcast input value (x64, which has no fused multiply-add: and one product)
+//                              broadcast input value (x64, which has no fused multiply-add: and one product; neon, with s_unroll 1: a vector of
+//                              channels of each of the q_tile pixels instead)
 //   depthwise:                 q_tile * p_tile accumulators, one vector of input, one tap
 // A vector of more lanes than a register has takes several. `schedule` is complete, as derive() makes it.
 int registers_needed(const Schedule &schedule, Operator op, Isa isa);

@@ -28,8 +28,10 @@ int64_t halved_to(int64_t number, int64_t most) {
 //   avx2   (16 registers): 2 x 6 + 2 + 1 = 15;   8 loads for 12 FMAs
 //                          1 x 12 + 3 + 1 = 16 with 3 taps together: 17 loads for 36 FMAs
 //   x64    (16 registers): 2 x 4 + 2 + 1 + 1 = 12
+//   neon   (32 registers): 4 x 5 + 4 + 5 = 29, with a vector of channels of each pixel: 13 loads, since filters come in pairs, for 80 FMAs
 int widest_q_tile(Schedule tile, Operator op, Isa isa) {
-    const int most_accumulators = isa == Isa::avx512 ? (tile.s_unroll > 1 || tile.k_vectors == 3 ? 24 : 28) : isa == Isa::avx2 ? 12 : 8;
+    const bool few = tile.s_unroll > 1 || tile.k_vectors == 3;
+    const int most_accumulators = isa == Isa::avx512 ? (few ? 24 : 28) : isa == Isa::neon ? 20 : isa == Isa::avx2 ? 12 : 8;
     tile.q_tile = std::max(1, most_accumulators / tile.k_vectors);
     while (tile.q_tile > 1 && registers_needed(tile, op, isa) > vector_registers(isa)) tile.q_tile--;
     return tile.q_tile;
@@ -144,9 +146,19 @@ bool depsep_streams(const ConvProblem &problem, Isa isa) { return input_from_mem
 // A conv2d that is pointwise but for its stride or groups.
 bool is_1x1(const ConvProblem &problem) { return problem.op == Operator::conv2d && problem.r == 1 && problem.s == 1; }
 
+// The same of neon, of whose narrow vectors a tile has three or four, so that an input value, which takes a load of its own, serves as many
+// multiply-adds: as many as leave the least of the last panel empty.
+int neon_k_vectors(int64_t vectors) {
+    int best = 1;
+    for (int k_vectors = 2; k_vectors <= std::min<int64_t>(vectors, 4); k_vectors++)
+        if (k_vectors == 2 || ceil_div(vectors, k_vectors) * k_vectors <= ceil_div(vectors, best) * best) best = k_vectors;
+    return best;
+}
+
 // Vectors of output channels in a tile of conv2d and depsep. Two make the widest tiles, which load the filter least often.
 int k_vectors_for(const ConvProblem &problem, Operator op, Isa isa, int lanes) {
     const int64_t k = problem.k / problem.groups;
+    if (isa == Isa::neon) return neon_k_vectors(ceil_div(k, lanes));
     // Where that costs nothing, since the filter comes from L2 while the input comes from afar, four load fewest in all: 4 x 6 tiles
     // need 10 loads for 24 multiply-adds.
     if (op == Operator::depsep && isa == Isa::avx512 && depsep_streams(problem, isa) && k % (4 * lanes) == 0) return 4;
@@ -272,7 +284,7 @@ void set_tile_of_few_channels(Schedule &s, Isa isa, const ConvProblem &problem) 
     Schedule tile = s;
     tile.s_unroll = int(problem.s);
     set(tile.k_vectors, k_vectors_for(problem, Operator::conv2d, isa, s.lanes));
-    const int spare = isa == Isa::avx512 ? 2 : 1;
+    const int spare = few_registers(isa) ? 1 : 2;
     const auto fits = [&](int q_tile) {
         Schedule t = tile;
         t.q_tile = q_tile;
@@ -301,7 +313,7 @@ void derive_conv2d_tile(Schedule &s, Isa isa, const std::optional<ConvProblem> &
     if (possible && s.staging == 1 && s.s_unroll == 0) set_tile_of_few_channels(s, isa, *problem);
     Schedule alone = s, together = s;
     alone.s_unroll = 1;
-    if (possible && s.staging == 2 && problem->stride_w <= 2) {
+    if (possible && isa != Isa::neon && s.staging == 2 && problem->stride_w <= 2) {
         together.s_unroll = int(problem->s);
         if (isa == Isa::avx2) set(together.k_vectors, 1);
         set(together.k_vectors, k_vectors_for(*problem, Operator::conv2d, isa, s.lanes));
@@ -393,7 +405,7 @@ void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &pro
     set(s.s_unroll, 1);
     set(s.staging, 1);
     if (!problem) {
-        set(s.k_vectors, 2);
+        set(s.k_vectors, isa == Isa::neon ? 4 : 2);
         set(s.q_tile, widest_q_tile(s, Operator::conv2d, isa));
         set(s.q_strip, 7);
         set(s.p_strip, ceil_div(s.q_tile, s.q_strip));
@@ -414,7 +426,7 @@ void derive_winograd(Schedule &s, Isa isa, const std::optional<ConvProblem> &pro
     }
     if (winograd_blocks(s, *problem) < 2 * parallel_tasks && panels > 1) set(s.k_strip, 1);
     set(s.panel_ahead, filter > l2_bytes(isa) / 2 ? 2 : 1);
-    set(s.c_unroll, c % 2 == 0 ? 2 : 1);
+    set(s.c_unroll, isa == Isa::neon && c % s.lanes == 0 ? s.lanes : c % 2 == 0 ? 2 : 1);
 }
 
 void derive_pointwise(Schedule &s, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -537,7 +549,7 @@ std::string knobs_text(const Schedule &schedule, char separator) {
 int64_t streaming_pixels(const ConvProblem &problem) { return most_cached_bytes / (4 * problem.out_channels()) + 1; }
 
 bool streaming_pays(const ConvProblem &problem, Isa isa) {
-    return problem.pixels() >= streaming_pixels(problem) && problem.out_channels() / problem.groups % lanes_for(problem, isa) == 0;
+    return has_streaming_stores(isa) && problem.pixels() >= streaming_pixels(problem) && problem.out_channels() / problem.groups % lanes_for(problem, isa) == 0;
 }
 
 Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProblem> &problem) {
@@ -554,7 +566,7 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     }
     if (op == Operator::conv2d) derive_conv2d_tile(s, isa, problem);
     if (op == Operator::pointwise && problem) set_pointwise_tile(s, isa, *problem);
-    set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : 2);
+    set(s.k_vectors, problem ? k_vectors_for(*problem, op, isa, s.lanes) : isa == Isa::neon ? 4 : 2);
     const int widest = widest_q_tile(s, op, isa);
     if (op == Operator::pointwise)
         set(s.q_tile, widest);
@@ -567,9 +579,9 @@ Schedule derive(Schedule s, Operator op, Isa isa, const std::optional<ConvProble
     case Operator::depthwise: break;
     }
     // Several channels at a time take the loop's own instructions off the front end; only where the number of channels is known. Tiles
-    // of half as many registers, and steps of one tap, are short: four.
+    // of half as many registers, and steps of one tap, are short: four. So many channels of a pixel neon loads at once.
     const int64_t channels = s.c_block > 0 || !problem ? s.c_block : problem->summed_channels();
-    const bool short_steps = few_registers(isa) && s.s_unroll <= 1;
+    const bool short_steps = (few_registers(isa) || isa == Isa::neon) && s.s_unroll <= 1;
     set(s.c_unroll, !problem || s.c_block % 2 != 0 ? 1 : short_steps && channels % 4 == 0 ? 4 : 2);
     return s;
 }

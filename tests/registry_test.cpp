@@ -244,6 +244,25 @@ TEST_CASE("SEPAL_MAX_ISA imitates a lesser CPU", "[registry]") {
     }
 }
 
+TEST_CASE("CPUs run the ISAs of their own family only", "[registry]") {
+    for (Isa isa : cpu_isas) {
+        CHECK(Cpu{isa}.runs(isa));
+        CHECK_FALSE(Cpu{isa}.runs(Isa::neon));
+        CHECK_FALSE(Cpu{Isa::neon}.runs(isa));
+        CHECK_FALSE(Processor(Cpu{isa}).runs(Isa::neon));
+        CHECK_FALSE(Processor(Cpu{Isa::neon}).runs(isa));
+    }
+    CHECK(Cpu{Isa::neon}.runs(Isa::neon));
+    CHECK(isa_from_name("neon") == Isa::neon);
+    CHECK_FALSE(cpu_isa_from_name("neon"));
+    const MaxIsa masked("neon");
+    CHECK_THROWS_WITH(Cpu::detect(), Catch::Contains("allowed: x64, avx2, avx512"));
+    CHECK(halide_target(Isa::neon) == "arm-64-linux");
+    CHECK(halide_target(Isa::avx2, Os::windows) == "x86-64-windows-avx-avx2-f16c-fma-sse41");
+    CHECK(os_from_name("windows") == Os::windows);
+    CHECK_FALSE(os_from_name("plan9"));
+}
+
 TEST_CASE("a variant of another type refuses, and where there is none of a type that is said", "[registry]") {
     ConvProblem p;
     p.op = Operator::pointwise;

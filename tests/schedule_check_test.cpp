@@ -23,7 +23,7 @@ constexpr Operator all_operators[] = {Operator::conv2d, Operator::depthwise, Ope
 
 TEST_CASE("derived schedules are valid for every ISA, for any shape and for every problem of the suites", "[schedule]") {
     int checked = 0;
-    for (Isa isa : cpu_isas) {
+    for (Isa isa : {Isa::x64, Isa::avx2, Isa::avx512, Isa::neon}) {
         for (Operator op : all_operators) {
             INFO(name(op) << " " << name(isa));
             CHECK_THAT(why_not_valid(derived(op, isa), op, isa), Equals(""));

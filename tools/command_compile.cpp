@@ -1,6 +1,7 @@
 // sepal compile: kernels for the problems of a file, as a library that an application links with Sepal's runtime.
 #include "bench/threads.h"
 #include "tools/command.h"
+#include "tools/compile/build_tools.h"
 #include "tools/compile/kernel_library.h"
 #include "tools/program.h"
 #include "tools/selection.h"
@@ -21,7 +22,7 @@ namespace sepal {
 namespace {
 
 struct Options {
-    std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", spec, link;
+    std::string problems, name = "*", scheduler = "hand", tuning, output, library = "kernels", os = "linux", spec, link;
     std::vector<std::string> isas;
     int threads = 1, jobs = std::max(1, int(allowed_cpus().size()));
     bool plan_only = false;
@@ -34,6 +35,9 @@ KernelLibrary plan(const Options &o) {
     request.name = o.library;
     request.scheduler = o.scheduler;
     request.threads = o.threads;
+    const auto os = os_from_name(o.os);
+    if (!os) throw BadInput(fmt::format("--os \"{}\" is unknown; allowed: {}", o.os, os_names()));
+    request.os = *os;
     for (const std::string &text : o.isas) request.isas.push_back(library_isa(text));
     if (!o.tuning.empty()) {
         const TuningDatabase database = read_tuning_files({o.tuning});
@@ -72,6 +76,13 @@ void compile_objects(const std::vector<std::string> &names, const Options &o) {
     if (!failure.empty()) throw std::runtime_error(failure);
 }
 
+// Of a family of compilers that a C compiler belongs to.
+std::string cpp_compiler(const std::string &c) {
+    const std::string gnu = "gcc", clang = "clang";
+    if (c.size() >= gnu.size() && c.compare(c.size() - gnu.size(), gnu.size(), gnu) == 0) return c.substr(0, c.size() - gnu.size()) + "g++";
+    return c.size() >= clang.size() && c.compare(c.size() - clang.size(), clang.size(), clang) == 0 ? c + "++" : "$CXX";
+}
+
 void compile(const Options &o) {
     if (!o.spec.empty()) {  // one step of a build
         if (o.output.empty()) throw BadInput("--output is missing: the folder of the object");
@@ -97,10 +108,13 @@ void compile(const Options &o) {
     compile_objects(names, o);
     write_library_table(o.output, o.library);
     make_static_library(library, o.output);
+    const bool native = is_native(library.family, library.os);
+    const std::string compiler = native ? "cc" : build_tool(BuildTool::compiler, library.family, library.os);
     fmt::print("{0}/{1}.h, {0}/{1}.c, {0}/lib{1}.a: {2} kernel{4} for {3} problem{5}\n"
-               "Build with: cc -c app.c -I{0} $(pkg-config --cflags sepal) && c++ app.o -L{0} -l{1} $(pkg-config --libs sepal)\n",
+               "Build with: {6} -c app.c -I{0} $(pkg-config --cflags sepal) && {7} app.o -L{0} -l{1} $(pkg-config --libs sepal){8}\n",
                o.output, o.library, library.kernels.size(), library.problems.size(), library.kernels.size() == 1 ? "" : "s",
-               library.problems.size() == 1 ? "" : "s");
+               library.problems.size() == 1 ? "" : "s", compiler, native ? "c++" : cpp_compiler(compiler),
+               native ? "" : fmt::format(" (PKG_CONFIG_PATH: Sepal for {})", machine_name(library.family, library.os)));
 }
 
 }  // namespace
@@ -111,6 +125,7 @@ void add_compile_command(CLI::App &app, int &exit_code) {
     command->add_option("--problems", options->problems, "The file of problems");
     command->add_option("--name", options->name, "Only problems whose names match this pattern");
     command->add_option("--isa", options->isas, "Instruction sets to compile for: " + isa_names())->delimiter(',');
+    command->add_option("--os", options->os, "The system that programs are for: " + os_names())->capture_default_str();
     command->add_option("--scheduler", options->scheduler, "hand, tuned (with --tuning), mullapudi2016, adams2019 (CPUs), li2018 or anderson2021 (GPUs)")->capture_default_str();
     command->add_option("--tuning", options->tuning, "A file of tuning records, of `sepal tune`");
     command->add_option("--threads", options->threads, "Of the records: those measured on so many threads")->check(CLI::Range(1, 1024))->capture_default_str();

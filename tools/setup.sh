@@ -47,6 +47,17 @@ if [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2> /dev/null || true) != *libOpen
     fi
 fi
 
+# Optional: a compiler for 64-bit ARM and what runs its programs (320 MB), with which kernels for other machines are tested.
+if ! command -v aarch64-linux-gnu-g++ > /dev/null || ! command -v qemu-aarch64 > /dev/null; then
+    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^g[+][+]-aarch64-linux-gnu$') ]]; then
+        echo "setup: installing the optional Debian packages g++-aarch64-linux-gnu and qemu-user"
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends g++-aarch64-linux-gnu qemu-user ||
+            echo "setup: g++-aarch64-linux-gnu could not be installed; kernels for 64-bit ARM are not tested" >&2
+    else
+        echo "setup: the optional Debian packages g++-aarch64-linux-gnu and qemu-user are not installed; kernels for 64-bit ARM are not tested" >&2
+    fi
+fi
+
 stamp=build/venv/requirements.installed
 if ! cmp -s requirements.txt "$stamp"; then
     echo "setup: installing the packages of requirements.txt into build/venv"

@@ -2,10 +2,9 @@
 
 #include "cuda_api.h"
 #include "runtime/kernel_error.h"
+#include "runtime/platform.h"
 
 #include <fmt/format.h>
-
-#include <dlfcn.h>
 
 #include <mutex>
 #include <string_view>
@@ -25,7 +24,7 @@ constexpr unsigned max_grid_y_z = 65535;
 constexpr size_t shared_bytes_without_opt_in = 48 << 10;
 
 void *library = nullptr;
-void *system_symbol(const char *name) { return dlsym(library, name); }
+void *system_symbol(const char *name) { return library_symbol(library, name); }
 
 // Never destroyed, for Halide's runtime unloads modules when the program ends.
 struct Driver {
@@ -54,8 +53,9 @@ Status load() {
     std::string why;
     for (const char *name : {"libcuda.so.1", "libcuda.so"}) {
         if (library) break;
-        library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        if (!library && why.empty()) why = dlerror();
+        std::string reason;
+        library = load_library(name, reason);
+        if (!library && why.empty()) why = reason;
     }
     look_up_all(library ? system_symbol : nullptr);
     if (!library) return unsupported(fmt::format("there is no NVIDIA driver: neither libcuda.so.1 nor libcuda.so can be loaded ({})", why));

@@ -3,11 +3,10 @@
 #include "runtime/execution.h"
 #include "runtime/kernel_call.h"
 #include "runtime/kernel_error.h"
+#include "runtime/platform.h"
 
 #include <HalideRuntimeOpenCL.h>
 #include <fmt/format.h>
-
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <atomic>
@@ -53,13 +52,14 @@ struct OpenCl {
 const OpenCl &opencl() {
     static const OpenCl &one = *[] {
         OpenCl *cl = new OpenCl;
-        void *const library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+        std::string why;
+        void *const library = load_library("libOpenCL.so.1", why);
         if (!library) {
-            cl->missing = fmt::format("there is no OpenCL: libOpenCL.so.1 cannot be loaded ({})", dlerror());
+            cl->missing = fmt::format("there is no OpenCL: libOpenCL.so.1 cannot be loaded ({})", why);
             return cl;
         }
         const auto look_up = [&](auto &function, const char *name) {
-            function = reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, name));
+            function = reinterpret_cast<std::decay_t<decltype(function)>>(library_symbol(library, name));
             if (!function && cl->missing.empty()) cl->missing = fmt::format("libOpenCL.so.1 has no function {}", name);
         };
         look_up(cl->clGetPlatformIDs, "clGetPlatformIDs");

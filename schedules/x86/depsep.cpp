@@ -7,9 +7,9 @@ namespace sepal {
 
 // The depthwise half of a strip of output, all channels, goes into scratch memory that stays in L1 or L2, then every panel of
 // the pointwise filter runs over it. Nothing is computed twice.
-void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &) {
+void schedule_depsep_x86(ConvStages &st, const Schedule &knobs, const Target &target) {
     const OutputLoops loops = tile_rows(st, knobs);
-    accumulate_in_registers(st, loops, knobs);
+    accumulate_in_registers(st, loops, knobs, target);
 
     Schedule taps = knobs;
     taps.q_tile = knobs.mid_q_tile;

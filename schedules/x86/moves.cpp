@@ -1,10 +1,12 @@
 #include "moves.h"
 
+#include <algorithm>
+
 using namespace Halide;
 
 namespace sepal {
 
-void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLevel &at, const Schedule &knobs) {
+void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLevel &at, const Schedule &knobs, const Target &target) {
     sum.compute_at(at)
         .bound_extent(st.k, knobs.lanes * knobs.k_vectors)
         .bound_extent(st.x, knobs.q_tile)
@@ -26,9 +28,17 @@ void register_tile(ConvStages &st, Func sum, const RVar &channel, const LoopLeve
         // Neighbouring pixels read the same input by different taps: one load and broadcast for all, which LLVM finds.
         update.unroll(st.sum.y);
         panel.unroll(panel.args()[2]);
+        return;
+    }
+    Func value = st.source.in(sum);
+    const Var channels = value.args()[0];
+    if (target.arch == Target::ARM && knobs.c_unroll % knobs.lanes == 0) {
+        // Its pixels are where they are among the accumulators' dimensions.
+        const std::vector<Var> dims = st.acc.args();
+        const auto pixels = std::find_if(dims.begin(), dims.end(), [&](const Var &v) { return v.name() == st.x.name(); }) - dims.begin();
+        value.compute_at(sum, channel).vectorize(channels, knobs.lanes).unroll(channels).unroll(value.args()[size_t(pixels)]);
     } else {
-        Func value = st.source.in(sum);
-        value.compute_at(sum, st.x).unroll(value.args()[0]);
+        value.compute_at(sum, st.x).unroll(channels);
     }
 }
 
@@ -68,9 +78,9 @@ bool has_blocks(const ConvStages &st, const Schedule &knobs) {
     return knobs.c_block > 0 && rows && channels && *channels > knobs.c_block && *channels % knobs.c_block == 0;
 }
 
-void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Schedule &knobs) {
+void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Schedule &knobs, const Target &target) {
     if (!has_blocks(st, knobs)) {
-        register_tile(st, st.acc, st.sum.x, LoopLevel(st.output, loops.tile), knobs);
+        register_tile(st, st.acc, st.sum.x, LoopLevel(st.output, loops.tile), knobs, target);
         return;
     }
     RVar block("block"), channel("channel");
@@ -83,7 +93,7 @@ void accumulate_in_registers(ConvStages &st, const OutputLoops &loops, const Sch
         .vectorize(st.k, knobs.lanes)
         .unroll(st.k);
     st.acc.update().split(st.x, xo, xi, knobs.q_tile).reorder(st.k, xi, xo, st.y, block).vectorize(st.k, knobs.lanes).unroll(st.k).unroll(xi);
-    register_tile(st, sum, channel, LoopLevel(st.acc, xo), knobs);
+    register_tile(st, sum, channel, LoopLevel(st.acc, xo), knobs, target);
 }
 
 void accumulate_taps_in_registers(ConvStages &st, const LoopLevel &at, const Schedule &knobs) {

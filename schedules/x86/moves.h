@@ -30,15 +30,17 @@ std::optional<Halide::Var> split_panels(ConvStages &stages, const OutputLoops &l
 OutputLoops tile_rows(ConvStages &stages, const Schedule &knobs);
 
 // Keeps a tile of k_vectors x q_tile accumulators of `sum`, a Func like stages.acc, in registers at `at` while it sums over `channel`, the
-// innermost of its reduction.
-void register_tile(ConvStages &stages, Halide::Func sum, const Halide::RVar &channel, const Halide::LoopLevel &at, const Schedule &knobs);
+// innermost of its reduction. On ARM, whose multiply-adds take one element of a register, so many channels of a pixel as a vector has are loaded
+// at once where c_unroll is a multiple of them.
+void register_tile(ConvStages &stages, Halide::Func sum, const Halide::RVar &channel, const Halide::LoopLevel &at, const Schedule &knobs,
+                   const Halide::Target &target);
 
 // Keeps a tile of k_vectors x q_tile accumulators of stages.acc in registers while it sums over the channels (and taps): for
 // each, the filter's vectors are loaded once, each input value is broadcast once, and every pair is multiplied. With an s_unroll
 // the taps of a filter row are taken together, so that an input value is broadcast once for all of them. With a
 // c_block that divides the channels, the sum is taken block by block over a whole strip, so that a block of the panel is
 // reused from cache; the partial sums of the strip wait in memory.
-void accumulate_in_registers(ConvStages &stages, const OutputLoops &loops, const Schedule &knobs);
+void accumulate_in_registers(ConvStages &stages, const OutputLoops &loops, const Schedule &knobs, const Halide::Target &target);
 
 // Keeps a tile of one vector x q_tile x p_tile accumulators of stages.depthwise in registers at `at`, all taps unrolled
 // where their number is known.

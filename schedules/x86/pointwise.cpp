@@ -7,7 +7,7 @@ namespace sepal {
 
 // A matrix product. A strip of q_strip pixels stays in L1 or L2 while every panel of filters runs over it; with staging as a copy,
 // whose pixels lie so that they do not fall into the same sets of L1.
-void schedule_pointwise_x86(ConvStages &st, const Schedule &knobs, const Target &) {
+void schedule_pointwise_x86(ConvStages &st, const Schedule &knobs, const Target &target) {
     const OutputLoops loops;
     Var in_panel("in_panel"), in_tile("in_tile"), any_tile("any_tile"), any_strip("any_strip");
     // The last panel is predicated, so that any number of channels works. The last tile of pixels overlaps its neighbour, so
@@ -35,7 +35,7 @@ void schedule_pointwise_x86(ConvStages &st, const Schedule &knobs, const Target 
             .vectorize(channel, knobs.lanes, TailStrategy::GuardWithIf);
         st.source = staged;
     }
-    accumulate_in_registers(st, loops, knobs);
+    accumulate_in_registers(st, loops, knobs, target);
 }
 
 }  // namespace sepal

@@ -8,7 +8,7 @@ namespace sepal {
 // A block of tiles is transformed for all channels; then, one panel of output channels after another, its n^2 matrix products are taken and
 // the outputs of the tiles are restored from them. Blocks are the tasks; with a k_strip, for images of few blocks, the panels of one block are,
 // which is transformed before by tasks of rows of tiles.
-void schedule_winograd_x86(WinogradStages &st, const Schedule &knobs, const Target &) {
+void schedule_winograd_x86(WinogradStages &st, const Schedule &knobs, const Target &target) {
     const int tiles = knobs.q_strip * knobs.p_strip, panel_channels = knobs.lanes * knobs.k_vectors;
     Var block("block"), block_x("block_x"), block_y("block_y"), in_block_x("in_block_x"), in_block_y("in_block_y"), tile_x("tile_x"), tile_y("tile_y"),
         in_tile_x("in_tile_x"), in_tile_y("in_tile_y"), panel("panel"), in_panel("in_panel"), vector("vector"), lane("lane"),
@@ -58,7 +58,7 @@ void schedule_winograd_x86(WinogradStages &st, const Schedule &knobs, const Targ
         .vectorize(in_products, knobs.lanes)
         .unroll(in_products)
         .unroll(in_pixels);
-    register_tile(st, st.acc, st.sum.x, LoopLevel(st.products, pixels), knobs);
+    register_tile(st, st.acc, st.sum.x, LoopLevel(st.products, pixels), knobs, target);
 
     st.half_restored.compute_at(st.output, vector).vectorize(st.k, knobs.lanes).unroll(st.i).unroll(st.j);
     st.restored.compute_at(st.output, vector).vectorize(st.k, knobs.lanes).unroll(st.i).unroll(st.j);

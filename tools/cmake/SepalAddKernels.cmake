@@ -1,14 +1,15 @@
 # sepal_add_kernels(TARGET PROBLEMS FILE ISAS ISA... [SCHEDULER NAME] [TUNING FILE] [THREADS N] [NAMES PATTERN])
 #
-# A static library TARGET of kernels for the problems of FILE, one for each problem and instruction set (x64, avx2, avx512; of GPUs sm80 for
-# CUDA and opencl), and the header TARGET.h, with a function for each problem.
+# A static library TARGET of kernels for the problems of FILE, one for each problem and instruction set (x64, avx2, avx512; of ARM neon; of GPUs sm80
+# for CUDA and opencl), and the header TARGET.h, with a function for each problem.
 #   SCHEDULER  hand (default), tuned (with TUNING: the records of `sepal tune`), mullapudi2016, adams2019 (CPUs), li2018 or anderson2021 (GPUs)
 #   TUNING     a file of tuning records
 #   THREADS    of the records: those measured on so many threads (1)
 #   NAMES      only problems whose names match the pattern
 #   STATIC     link Sepal's static runtime instead of the shared one
 # A mistake in FILE is an error of the configuration. Each kernel is compiled by a command of its own, anew only when what it is compiled from has
-# changed. Kernels are compiled by the `sepal` command; needs objcopy of GNU binutils.
+# changed. Kernels are compiled by the `sepal` command; needs objcopy of GNU binutils. In a project with a toolchain file they are for the system that it
+# names, by its objcopy.
 function(sepal_add_kernels target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "STATIC" "PROBLEMS;SCHEDULER;TUNING;THREADS;NAMES" "ISAS")
     if(arg_UNPARSED_ARGUMENTS)
@@ -25,6 +26,22 @@ function(sepal_add_kernels target)
     foreach(isa IN LISTS arg_ISAS)
         list(APPEND command --isa ${isa})
     endforeach()
+    foreach(isa IN LISTS arg_ISAS)
+        set(processors "x86_64|AMD64|amd64")
+        if(isa STREQUAL "neon")
+            set(processors "aarch64|ARM64|arm64")
+        endif()
+        if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${processors})$")
+            message(FATAL_ERROR "sepal_add_kernels(${target}): ISAS has ${isa}, which is for programs for ${processors}; this project is for ${CMAKE_SYSTEM_PROCESSOR} (CMAKE_SYSTEM_PROCESSOR)")
+        endif()
+    endforeach()
+    set(with_tools "")
+    if(CMAKE_CROSSCOMPILING)
+        set(with_tools ${CMAKE_COMMAND} -E env OBJCOPY=${CMAKE_OBJCOPY})
+    endif()
+    if(CMAKE_SYSTEM_NAME STREQUAL "Windows")
+        list(APPEND command --os windows)
+    endif()
     if(arg_TUNING)
         get_filename_component(tuning ${arg_TUNING} ABSOLUTE)
         list(APPEND command --tuning ${tuning})
@@ -54,7 +71,7 @@ function(sepal_add_kernels target)
             list(APPEND outputs ${folder}/${kernel}.built.json)
             list(APPEND built ${folder}/${kernel}.built.json)
         endif()
-        add_custom_command(OUTPUT ${outputs} COMMAND ${Sepal_COMMAND} compile --spec ${folder}/${kernel}.spec.json --library ${target} --output ${folder}
+        add_custom_command(OUTPUT ${outputs} COMMAND ${with_tools} ${Sepal_COMMAND} compile --spec ${folder}/${kernel}.spec.json --library ${target} --output ${folder}
             DEPENDS ${folder}/${kernel}.spec.json ${Sepal_COMMAND} COMMENT "Kernel ${kernel}" VERBATIM)
         list(APPEND objects ${folder}/${kernel}.o)
     endforeach()

@@ -14,26 +14,32 @@ set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/nchw_schedule.h ${CMAKE_SOURCE_DI
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.h ${CMAKE_SOURCE_DIR}/runtime/gpu/tensor_core_views.h)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel_table} ${plan_sources} ${plan_headers})
 
-# A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
-set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
-set(plan_inputs "${SEPAL_HALIDE_VERSION} ")
-foreach(source IN LISTS plan_sources plan_headers suite_files)
-    file(SHA256 ${source} hash)
-    string(APPEND plan_inputs ${hash})
-endforeach()
-if(NOT EXISTS ${plan_tool} OR NOT plan_inputs STREQUAL SEPAL_PLAN_INPUTS)
-    message(STATUS "Compiling the kernel planner")
-    try_compile(plan_compiled SOURCES ${plan_sources}
-        CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${CMAKE_SOURCE_DIR};${CMAKE_CURRENT_BINARY_DIR}"
-        COMPILE_DEFINITIONS -DSEPAL_HALIDE_VERSION=${SEPAL_HALIDE_VERSION}
-        LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
-        CXX_STANDARD 17 COPY_FILE ${plan_tool} OUTPUT_VARIABLE plan_log NO_CACHE)
-    if(NOT plan_compiled)
-        message(FATAL_ERROR "The kernel planner did not compile:\n${plan_log}")
+if(SEPAL_HOST_BUILD)
+    set(plan_tool ${SEPAL_HOST_BUILD}/sepal-plan)
+    set(plan_isas ${sepal_target_isas} --os ${sepal_target_os})
+else()
+    # A change of a kernel's plan needs the planner anew; compiling it takes some seconds, so it is kept while its sources are.
+    set(plan_tool ${CMAKE_BINARY_DIR}/sepal-plan)
+    set(plan_inputs "${SEPAL_HALIDE_VERSION} ")
+    foreach(source IN LISTS plan_sources plan_headers suite_files)
+        file(SHA256 ${source} hash)
+        string(APPEND plan_inputs ${hash})
+    endforeach()
+    if(NOT EXISTS ${plan_tool} OR NOT plan_inputs STREQUAL SEPAL_PLAN_INPUTS)
+        message(STATUS "Compiling the kernel planner")
+        try_compile(plan_compiled SOURCES ${plan_sources}
+            CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${CMAKE_SOURCE_DIR};${CMAKE_CURRENT_BINARY_DIR}"
+            COMPILE_DEFINITIONS -DSEPAL_HALIDE_VERSION=${SEPAL_HALIDE_VERSION}
+            LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
+            CXX_STANDARD 17 COPY_FILE ${plan_tool} OUTPUT_VARIABLE plan_log NO_CACHE)
+        if(NOT plan_compiled)
+            message(FATAL_ERROR "The kernel planner did not compile:\n${plan_log}")
+        endif()
+        set(SEPAL_PLAN_INPUTS ${plan_inputs} CACHE INTERNAL "Hash of the sources that sepal-plan was compiled from")
     endif()
-    set(SEPAL_PLAN_INPUTS ${plan_inputs} CACHE INTERNAL "Hash of the sources that sepal-plan was compiled from")
+    set(plan_isas ${SEPAL_ISAS})
 endif()
-execute_process(COMMAND ${plan_tool} ${kernel_table} ${kernel_dir} ${SEPAL_ISAS} --tuning ${tuning_files}
+execute_process(COMMAND ${plan_tool} ${kernel_table} ${kernel_dir} ${plan_isas} --tuning ${tuning_files}
     OUTPUT_VARIABLE kernel_names ERROR_VARIABLE plan_error RESULT_VARIABLE plan_result OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(NOT plan_result EQUAL 0)
     message(FATAL_ERROR "${plan_error}")
@@ -46,12 +52,14 @@ list(FILTER packer_names INCLUDE REGEX "^pack_")
 list(FILTER kernel_names EXCLUDE REGEX "^pack_")
 list(LENGTH kernel_names kernel_count)
 list(LENGTH packer_names packer_count)
-message(STATUS "${kernel_count} kernels and ${packer_count} packers planned for ${SEPAL_ISAS}")
+message(STATUS "${kernel_count} kernels and ${packer_count} packers planned for ${plan_isas}")
 
-add_executable(sepal-table compile/table_main.cpp)
-target_link_libraries(sepal-table PRIVATE sepal_kernel_table fmt::fmt-header-only)
-add_executable(sepal-compile compile/compile_main.cpp)
-target_link_libraries(sepal-compile PRIVATE sepal_codegen fmt::fmt-header-only nlohmann_json::nlohmann_json)
+if(NOT SEPAL_HOST_BUILD)
+    add_executable(sepal-table compile/table_main.cpp)
+    target_link_libraries(sepal-table PRIVATE sepal_kernel_table fmt::fmt-header-only)
+    add_executable(sepal-compile compile/compile_main.cpp)
+    target_link_libraries(sepal-compile PRIVATE sepal_codegen fmt::fmt-header-only nlohmann_json::nlohmann_json)
+endif()
 
 # libHalide keeps memory until the process ends, which is no leak of the driver's.
 set(compile_environment "")
@@ -81,7 +89,10 @@ foreach(packer IN LISTS packer_names)
     list(APPEND kernel_objects ${kernel_dir}/${packer}.o)
 endforeach()
 add_custom_command(OUTPUT ${kernel_dir}/halide_runtime.o COMMAND ${compile_environment} $<TARGET_FILE:sepal-compile> runtime ${kernel_dir}/halide_runtime.o
-    DEPENDS sepal-compile VERBATIM)
+    ${sepal_target_runtime} DEPENDS sepal-compile VERBATIM)
+if(SEPAL_HOST_BUILD)
+    return()
+endif()
 set(builtin_table ${kernel_dir}/sepal_builtin_kernels.c)
 add_custom_command(OUTPUT ${builtin_table}
     COMMAND sepal-table ${builtin_table} sepal_builtin_kernels ${kernel_specs}

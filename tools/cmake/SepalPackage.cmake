@@ -5,33 +5,40 @@
 # may contain other code that Halide compiled, with another version of that runtime, whose global state is not to be shared.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+if(SEPAL_HOST_BUILD)
+    set(SEPAL_NM ${CMAKE_NM})
+    set(SEPAL_OBJCOPY ${CMAKE_OBJCOPY})
+endif()
+# What LLVM calls the function that touches a large stack has another name in MinGW-w64.
+set(package_renames $<$<BOOL:${WIN32}>:--redefine-sym=__chkstk=___chkstk_ms>)
 find_program(SEPAL_NM nm REQUIRED)
 find_program(SEPAL_OBJCOPY objcopy REQUIRED)
 
 set(package_dir ${CMAKE_BINARY_DIR}/package)
 set(package_kernels ${kernel_names})
-list(FILTER package_kernels INCLUDE REGEX "^[a-z0-9]+_f32_(nhwc|nchw)_(x64|avx2|avx512)_(hand|reference)")
+list(FILTER package_kernels INCLUDE REGEX "^[a-z0-9]+_f32_(nhwc|nchw)_(x64|avx2|avx512|neon)_(hand|reference)")
 # One specialised to a suite's problem fixes its channels (_c128) or, of f16 and GPUs, is for others.
 list(FILTER package_kernels EXCLUDE REGEX "_c[0-9]+(_|$)")
 set(package_packers ${packer_names})
-list(FILTER package_packers INCLUDE REGEX "^pack_f32_(x64|avx2|avx512)_")
+list(FILTER package_packers INCLUDE REGEX "^pack_f32_(x64|avx2|avx512|neon)_")
 list(LENGTH package_kernels package_kernel_count)
 message(STATUS "${package_kernel_count} of them in the installed library")
 
 # Halide's runtime, its names, and the names that they get.
 set(package_symbols ${package_dir}/halide_symbols.txt)
-add_custom_command(OUTPUT ${package_dir}/halide_runtime.o ${package_symbols}
-    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJECT=${kernel_dir}/halide_runtime.o -DSYMBOLS=${package_symbols}
+set(package_names_header ${package_dir}/halide_names.h)
+add_custom_command(OUTPUT ${package_dir}/halide_runtime.o ${package_symbols} ${package_names_header}
+    COMMAND ${CMAKE_COMMAND} -DNM=${SEPAL_NM} -DOBJECT=${kernel_dir}/halide_runtime.o -DSYMBOLS=${package_symbols} -DHEADER=${package_names_header}
         -P ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake
-    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${kernel_dir}/halide_runtime.o ${package_dir}/halide_runtime.o
-    DEPENDS ${kernel_dir}/halide_runtime.o ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" VERBATIM)
+    COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_renames} ${kernel_dir}/halide_runtime.o ${package_dir}/halide_runtime.o
+    DEPENDS ${kernel_dir}/halide_runtime.o ${CMAKE_SOURCE_DIR}/tools/cmake/RuntimeSymbols.cmake COMMENT "Halide's runtime under names of its own" COMMAND_EXPAND_LISTS VERBATIM)
 
 set(package_objects ${package_dir}/halide_runtime.o)
 set(package_specs "")
 foreach(kernel IN LISTS package_kernels package_packers)
     add_custom_command(OUTPUT ${package_dir}/${kernel}.o
-        COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${kernel_dir}/${kernel}.o ${package_dir}/${kernel}.o
-        DEPENDS ${kernel_dir}/${kernel}.o ${package_symbols} COMMENT "" VERBATIM)
+        COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_renames} ${kernel_dir}/${kernel}.o ${package_dir}/${kernel}.o
+        DEPENDS ${kernel_dir}/${kernel}.o ${package_symbols} COMMENT "" COMMAND_EXPAND_LISTS VERBATIM)
     list(APPEND package_objects ${package_dir}/${kernel}.o)
 endforeach()
 list(TRANSFORM package_kernels PREPEND ${kernel_dir}/ OUTPUT_VARIABLE package_specs)
@@ -49,17 +56,23 @@ target_include_directories(sepal_package_objects PRIVATE ${CMAKE_SOURCE_DIR} ${C
 target_link_libraries(sepal_package_objects PRIVATE fmt::fmt-header-only Halide::Runtime)
 target_compile_definitions(sepal_package_objects PRIVATE SEPAL_VERSION="${PROJECT_VERSION}")
 target_compile_options(sepal_package_objects PRIVATE -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden> $<$<CONFIG:Release>:-O2>)
+if(WIN32)  # objects of COFF cannot be made one, so that their names are other ones from the beginning
+    target_compile_options(sepal_package_objects PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-include${package_names_header}>)
+    set_source_files_properties(${package_sources} PROPERTIES OBJECT_DEPENDS ${package_names_header})
+    set(package_runtime_objects $<TARGET_OBJECTS:sepal_package_objects>)
+else()
+    set(package_runtime_objects ${package_dir}/runtime.o)
+endif()
 add_custom_command(OUTPUT ${package_dir}/runtime.o
     COMMAND ${CMAKE_LINKER} -r -o ${package_dir}/runtime.plain.o $<TARGET_OBJECTS:sepal_package_objects>
     COMMAND ${SEPAL_OBJCOPY} --redefine-syms=${package_symbols} ${package_dir}/runtime.plain.o ${package_dir}/runtime.o
     DEPENDS sepal_package_objects $<TARGET_OBJECTS:sepal_package_objects> ${package_symbols} COMMAND_EXPAND_LISTS VERBATIM)
-list(APPEND package_objects ${package_dir}/runtime.o)
-set_source_files_properties(${package_objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+set_source_files_properties(${package_objects} ${package_dir}/runtime.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
 
-add_library(sepal_static STATIC ${package_objects})
-add_library(sepal_shared SHARED ${package_objects})
+add_library(sepal_static STATIC ${package_objects} ${package_runtime_objects})
+add_library(sepal_shared SHARED ${package_objects} ${package_runtime_objects})
 set(package_exports ${CMAKE_SOURCE_DIR}/tools/cmake/exports.map)
-target_link_options(sepal_shared PRIVATE -Wl,--version-script=${package_exports})
+target_link_options(sepal_shared PRIVATE -Wl,--version-script=${package_exports} $<$<BOOL:${WIN32}>:-static>)  # of Windows: with the compiler's libraries in it
 if(NOT SEPAL_SANITIZE)  # the sanitizers' functions are the program's
     target_link_options(sepal_shared PRIVATE -Wl,--no-undefined)
 endif()
@@ -83,6 +96,10 @@ configure_package_config_file(${CMAKE_SOURCE_DIR}/tools/cmake/SepalConfig.cmake.
 write_basic_package_version_file(${package_dir}/SepalConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${package_dir}/SepalConfig.cmake ${package_dir}/SepalConfigVersion.cmake DESTINATION ${package_cmake} COMPONENT runtime)
 file(RELATIVE_PATH package_prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+set(package_dl "-ldl ")
+if(WIN32)
+    set(package_dl "")
+endif()
 configure_file(${CMAKE_SOURCE_DIR}/tools/cmake/sepal.pc.in ${package_dir}/sepal.pc @ONLY)
 install(FILES ${package_dir}/sepal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT runtime)
 # Sepal's own, and that of Halide, whose runtime is in the libraries.
@@ -90,6 +107,11 @@ install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} CO
 install(FILES ${SEPAL_HALIDE_LICENSE} DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSE.Halide COMPONENT runtime)
 # The same package in the build folder, for projects that are built beside.
 export(EXPORT SepalTargets NAMESPACE Sepal:: FILE ${package_dir}/SepalTargets.cmake)
+
+if(SEPAL_HOST_BUILD)
+    install(FILES ${CMAKE_SOURCE_DIR}/tools/cmake/SepalAddKernels.cmake DESTINATION ${package_cmake} COMPONENT codegen)
+    return()
+endif()
 
 # For programs of the build, as the installed ones have them (tools/installed.h).
 file(MAKE_DIRECTORY ${package_dir})

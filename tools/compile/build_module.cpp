@@ -52,7 +52,7 @@ AutoschedulerParams autoscheduler_for(const std::string &scheduler, Isa isa) {
 
 }  // namespace
 
-Target kernel_target(Isa isa) { return Target(std::string(halide_target(isa))).with_feature(Target::NoRuntime); }
+Target kernel_target(Isa isa, Os os) { return Target(halide_target(isa, os)).with_feature(Target::NoRuntime); }
 
 Target with_sanitizer(Target target) {
     const std::string feature = SEPAL_SANITIZER_FEATURE;

@@ -8,8 +8,8 @@
 
 namespace sepal {
 
-// The Halide target of a generated function: that of its ISA, without Halide's runtime (all kernels share one).
-Halide::Target kernel_target(Isa isa);
+// The Halide target of a generated function: that of its ISA and system, without Halide's runtime (all kernels share one).
+Halide::Target kernel_target(Isa isa, Os os = Os::linux_);
 // The same for an object file whose loads and stores are checked by the sanitizer that this program is built with (SEPAL_SANITIZE of CMake), if any.
 Halide::Target with_sanitizer(Halide::Target target);
 

@@ -91,7 +91,7 @@ std::string compile_kernel(const std::string &spec_path, const std::string &fold
     }
     if (!error.empty()) {
         fmt::print(stderr, "{}: not built: {}\n", spec.name, error);
-        Halide::Module(spec.name, kernel_target(spec.isa)).compile({{Halide::OutputFileType::object, object.string()}});
+        Halide::Module(spec.name, kernel_target(spec.isa, spec.os)).compile({{Halide::OutputFileType::object, object.string()}});
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     write_file((output / (spec.name + ".built.json")).string(),

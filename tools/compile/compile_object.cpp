@@ -16,7 +16,7 @@ bool sanitizer_checks(const FunctionSpec &spec) { return !is_gpu(spec.isa) && sp
 }  // namespace
 
 void compile_object(const FunctionSpec &spec, const std::string &object, const std::string &arch) {
-    const Halide::Target target = kernel_target(spec.isa);
+    const Halide::Target target = kernel_target(spec.isa, spec.os);
     const Halide::Module module = build_module(spec, sanitizer_checks(spec) ? with_sanitizer(target) : target);
     if (backend(spec.isa) == Backend::cuda) {
         const auto blocks = spec.generator_params.find("blocks");

@@ -1,5 +1,6 @@
 #include "kernel_library.h"
 
+#include "build_tools.h"
 #include "compile_kernel.h"
 #include "cuda_toolkit.h"
 #include "kernel_table_source.h"
@@ -45,7 +46,7 @@ std::string symbol_prefix(const std::string &library) { return library + "_"; }
 
 // Kernels of one ISA for a problem, in order of preference; none, with the reason in `why_not`.
 std::vector<KernelSpec> kernels_for(const KernelLibraryRequest &request, const ConvProblem &problem, Isa isa, std::string &why_not) {
-    if (request.scheduler != "tuned") return specialised_kernels(problem, isa, request.scheduler, why_no_llc().empty(), why_not);
+    if (request.scheduler != "tuned") return specialised_kernels(problem, isa, request.scheduler, request.os == Os::linux_ && why_no_llc().empty(), why_not);
     if (const TuningRecord *record = best_record(request.records, problem, isa, request.threads, {})) return {specialise(*record)};
     why_not = fmt::format("there is no tuning record of it for {} and {} thread{}", name(isa), request.threads, request.threads == 1 ? "" : "s");
     return {};
@@ -172,6 +173,13 @@ KernelLibrary plan_library(const KernelLibraryRequest &request, const std::vecto
             throw BadInput(fmt::format("{}: problems \"{}\" and \"{}\" would both have function {}_{}; rename one", file, at->second, p.name, request.name, at->first));
     }
     std::vector<Isa> isas = request.isas;
+    library.family = family(isas.at(0)), library.os = request.os;
+    for (Isa isa : isas) {
+        if (family(isa) != library.family)
+            throw BadInput(fmt::format("--isa has {} of {} and {} of {} CPUs; a library is for one of them", name(isas[0]), name(library.family), name(isa), name(family(isa))));
+        if (library.os != Os::linux_ && (is_gpu(isa) || family(isa) != CpuFamily::x86))
+            throw BadInput(fmt::format("--os {} is for x86-64 CPUs; --isa {} is for linux only", name(library.os), name(isa)));
+    }
     std::sort(isas.begin(), isas.end(), [](Isa a, Isa b) { return int(a) > int(b); });  // the best first
     isas.erase(std::unique(isas.begin(), isas.end()), isas.end());
     std::map<std::string, std::string> made;
@@ -183,6 +191,7 @@ KernelLibrary plan_library(const KernelLibraryRequest &request, const std::vecto
                 library.notes.push_back(fmt::format("{}: problem \"{}\": no {} kernel: {}", file, problem.name, name(isa), why_not));
             for (KernelSpec &spec : specs) {
                 spec.suite = request.name;
+                spec.os = request.os;
                 if (made.emplace(spec.name, problem.name).second) library.kernels.push_back(spec);
             }
         }
@@ -221,9 +230,18 @@ void compile_library_object(const std::string &spec_path, const std::string &lib
         compile_kernel(spec_path, scratch.path());
     else
         compile_packer(spec_path, scratch.path());
-    run_or_throw({"objcopy", "--redefine-syms=" + installed_file("halide_symbols.txt"), "--redefine-sym", fmt::format("{}={}{}", symbol, symbol_prefix(library), symbol),
-                  "--keep-global-symbol=" + symbol_prefix(library) + symbol, fmt::format("{}/{}.o", scratch.path(), name), scratch.path() + "/named.o"},
-                 name);
+    const FunctionSpec function = function_spec_from_json(spec.dump());
+    std::vector<std::string> command = {build_tool(BuildTool::objcopy, family(function.isa), function.os), "--redefine-syms=" + installed_file("halide_symbols.txt"),
+                                        "--redefine-sym", fmt::format("{}={}{}", symbol, symbol_prefix(library), symbol)};
+    if (function.os == Os::windows) {
+        // Constants keep their names, by which the linker knows equal ones. What LLVM calls the function that touches a large stack has another
+        // name in MinGW-w64.
+        command.insert(command.end(), {"--localize-symbol=" + name, "--localize-symbol=" + name + "_metadata", "--redefine-sym", "__chkstk=___chkstk_ms"});
+    } else {
+        command.push_back("--keep-global-symbol=" + symbol_prefix(library) + symbol);
+    }
+    command.insert(command.end(), {fmt::format("{}/{}.o", scratch.path(), name), scratch.path() + "/named.o"});
+    run_or_throw(command, name);
     write_file(object, {read_file(scratch.path() + "/named.o")});
     if (is_kernel) write_file(fmt::format("{}/{}.built.json", folder, name), {read_file(fmt::format("{}/{}.built.json", scratch.path(), name))});
 }
@@ -241,11 +259,13 @@ void write_library_table(const std::string &folder, const std::string &name) {
 }
 
 void make_static_library(const KernelLibrary &library, const std::string &folder) {
-    const std::string compiler = from_environment("CC", "cc"), source = fmt::format("{}/{}.c", folder, library.name), archive = fmt::format("{}/lib{}.a", folder, library.name);
+    const std::string compiler = build_tool(BuildTool::compiler, library.family, library.os), source = fmt::format("{}/{}.c", folder, library.name), archive = fmt::format("{}/lib{}.a", folder, library.name);
     const ScratchFolder scratch("sepal-compile", "no temporary folder can be made for a library");
     const std::string table = fmt::format("{}/{}.o", scratch.path(), library.name), made = scratch.path() + "/made.a";
     run_or_throw({compiler, "-std=c99", "-O1", "-fPIC", "-I" + installed_headers(), "-I" + folder, "-c", source, "-o", table}, source);
-    std::vector<std::string> command = {"ar", "rcsD", made, table};
+    if (const std::string is = machine_of_object(table), wanted = machine_name(library.family, library.os); is != wanted)
+        throw BadInput(fmt::format("{} compiles for {}; the kernels are for {}, for which the environment variable CC is to name a compiler", compiler, is, wanted));
+    std::vector<std::string> command = {build_tool(BuildTool::archiver, library.family, library.os), "rcsD", made, table};
     for (const KernelSpec &spec : library.kernels) command.push_back(fmt::format("{}/{}.o", folder, spec.name));
     for (const FunctionSpec &spec : library.packers) command.push_back(fmt::format("{}/{}.o", folder, spec.name));
     run_or_throw(command, archive);

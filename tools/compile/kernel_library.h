@@ -20,6 +20,7 @@ struct KernelLibraryRequest {
     std::string scheduler = "hand";  // hand, tuned, or an autoscheduler
     std::vector<TuningRecord> records;
     int threads = 1;  // of the records
+    Os os = Os::linux_;
 };
 
 struct KernelLibrary {
@@ -27,6 +28,8 @@ struct KernelLibrary {
     std::vector<ConvProblem> problems;
     std::vector<KernelSpec> kernels;     // in order of preference
     std::vector<FunctionSpec> packers;
+    CpuFamily family = CpuFamily::x86;
+    Os os = Os::linux_;
     std::vector<std::string> notes;      // a sentence each: what is not compiled, and what runs instead
 };
 
@@ -45,7 +48,7 @@ void compile_library_object(const std::string &spec_path, const std::string &lib
 // NAME.c, from NAME.library.json and the .built.json of its kernels.
 void write_library_table(const std::string &folder, const std::string &name);
 
-// libNAME.a, with NAME.c compiled by the C compiler: $CC, else cc.
+// libNAME.a, with NAME.c compiled by the C compiler (build_tools.h).
 void make_static_library(const KernelLibrary &library, const std::string &folder);
 
 }  // namespace sepal

@@ -1,5 +1,6 @@
 #include "kernel_spec.h"
 
+#include "schedules/derive.h"
 #include "schedules/schedule_check.h"
 #include "tools/problem_file.h"
 
@@ -206,7 +207,7 @@ std::string why_no_scheduler(const std::string &scheduler, Isa isa) {
 }
 
 bool nchw_streaming_pays(const ConvProblem &problem, Isa isa) {
-    return problem.pixels() >= streaming_pixels(problem) && has_whole_tiles(derive_nchw({}, problem.op, isa, problem), problem);
+    return has_streaming_stores(isa) && problem.pixels() >= streaming_pixels(problem) && has_whole_tiles(derive_nchw({}, problem.op, isa, problem), problem);
 }
 
 KernelSpec any_shape(Operator op, Isa isa, const std::string &scheduler, const Schedule &set, const std::vector<Condition> &when, DType dtype,
@@ -294,6 +295,7 @@ std::optional<KernelSpec> specialise_for(const ConvProblem &problem, const Proce
     const int last = is_gpu(processor.best) ? int(processor.best) : 0;
     for (int i = int(processor.best); i >= last; i--) {
         const Isa isa = Isa(i);
+        if (!processor.runs(isa)) continue;
         if (const TuningRecord *record = best_record(records, problem, isa, threads, machine)) return specialise(*record);
         std::string why;
         if (const std::vector<KernelSpec> specs = specialised_kernels(problem, isa, "hand", streaming, why); !specs.empty()) return specs.front();
@@ -330,7 +332,10 @@ std::optional<FunctionSpec> packer_for(const FilterLayout &layout, Isa isa, DTyp
 std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
     std::map<std::string, FunctionSpec> packers;
     for (const KernelSpec &kernel : kernels)
-        if (const auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) packers.emplace(packer->name, *packer);
+        if (auto packer = packer_for(kernel.filter_layout, kernel.isa, kernel.dtype)) {
+            packer->os = kernel.os;
+            packers.emplace(packer->name, *packer);
+        }
     std::vector<FunctionSpec> all;
     for (const auto &[name, packer] : packers) all.push_back(packer);
     return all;
@@ -339,7 +344,7 @@ std::vector<FunctionSpec> packers_for(const std::vector<KernelSpec> &kernels) {
 namespace {
 
 json function_json(const FunctionSpec &spec) {
-    return {{"name", spec.name}, {"isa", name(spec.isa)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
+    return {{"name", spec.name}, {"isa", name(spec.isa)}, {"os", name(spec.os)}, {"scheduler", spec.scheduler}, {"generator", spec.generator},
             {"generator_params", spec.generator_params}, {"output_alignment", spec.output_alignment}};
 }
 
@@ -347,6 +352,7 @@ void read_function(const json &j, FunctionSpec &spec) {
     spec.output_alignment = j.at("output_alignment");
     spec.name = j.at("name");
     spec.isa = isa_from_name(j.at("isa").get<std::string>()).value();
+    spec.os = os_from_name(j.at("os").get<std::string>()).value();
     spec.scheduler = j.at("scheduler");
     spec.generator = j.at("generator");
     spec.generator_params = j.at("generator_params").get<std::map<std::string, std::string>>();

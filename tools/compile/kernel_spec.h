@@ -20,6 +20,7 @@ namespace sepal {
 struct FunctionSpec {
     std::string name;
     Isa isa = Isa::x64;
+    Os os = Os::linux_;
     std::string generator;                                // as it is registered in generators/
     std::map<std::string, std::string> generator_params;  // of a kernel: those of generators/conv_generator.h
     std::string scheduler;                                // hand, tuned, reference, mullapudi2016, adams2019, li2018

@@ -201,7 +201,7 @@ SEPAL_API void sepal_options_init(sepal_options *options);
 typedef struct sepal_candidate {
     size_t size;
     const char *name;      /* depsep_f32_nhwc_avx512_hand_... */
-    const char *isa;       /* x64, avx2, avx512, sm80, opencl */
+    const char *isa;       /* x64, avx2, avx512, neon, sm80, opencl */
     const char *scheduler; /* hand, tuned, reference, mullapudi2016, adams2019, li2018, anderson2021 */
     int takes;             /* whether it can be used for the problem with the options, on this CPU or their device */
     int chosen;            /* whether a plan would use it: the first that takes the problem */
