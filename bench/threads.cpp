@@ -1,6 +1,6 @@
 #include "threads.h"
 
-#include "runtime/execution.h"
+#include "runtime/platform.h"
 #include "timer.h"
 
 #include <HalideRuntime.h>

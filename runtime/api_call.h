@@ -60,4 +60,13 @@ S known_part(const S *given, const S &defaults, const char *what, const char *in
     return out;
 }
 
+// What an enumeration of the C API holds, in which a caller in C may have put any number: C++ does not allow that to be read as one.
+template<typename E>
+int number_in(const E &given) {
+    int number = 0;
+    static_assert(sizeof given == sizeof number);
+    std::memcpy(&number, &given, sizeof number);
+    return number;
+}
+
 }  // namespace sepal

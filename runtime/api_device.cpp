@@ -36,9 +36,10 @@ sepal_status sepal_device_open(sepal_backend backend, int index, sepal_device **
     return guarded([&] {
         require(device, "device");
         *device = nullptr;
-        if (backend != SEPAL_CUDA && backend != SEPAL_OPENCL) invalid(fmt::format("the backend is {}; allowed: SEPAL_CUDA, SEPAL_OPENCL", int(backend)));
+        const int number = number_in(backend);
+        if (number != SEPAL_CUDA && number != SEPAL_OPENCL) invalid(fmt::format("the backend is {}; allowed: SEPAL_CUDA, SEPAL_OPENCL", number));
         Status status;
-        return hand_out(GpuDevice::open(backend == SEPAL_CUDA ? Backend::cuda : Backend::opencl, index, status), status, device);
+        return hand_out(GpuDevice::open(number == SEPAL_CUDA ? Backend::cuda : Backend::opencl, index, status), status, device);
     });
 }
 

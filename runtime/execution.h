@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace sepal {
 
@@ -55,9 +54,6 @@ struct Execution {
     ScratchBytes scratch;
     ScratchBytes *measured = nullptr;  // if not null, what the call needed is stored there
 };
-
-// The CPUs that this process may run on, its affinity mask; at least one.
-std::vector<int> cpus_of_process();
 
 // From now on the runtime of the kernels in this program asks here, and an error in one, which would end the program, can be read by
 // take_kernel_error(). May be called any number of times.

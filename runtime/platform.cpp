@@ -1,6 +1,5 @@
 #include "platform.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #if defined(_WIN32)
@@ -26,10 +25,16 @@ void *load_library(const char *, std::string &why_not) {
 }
 void *library_symbol(void *, const char *) { return nullptr; }
 
-int usable_cpus() {
+namespace {
+std::vector<int> affinity_mask() {
     DWORD_PTR process = 0, system = 0;
-    return GetProcessAffinityMask(GetCurrentProcess(), &process, &system) ? std::max(1, __builtin_popcountll(process)) : 1;
+    std::vector<int> cpus;
+    if (GetProcessAffinityMask(GetCurrentProcess(), &process, &system))
+        for (int cpu = 0; cpu < int(8 * sizeof process); cpu++)
+            if (process >> cpu & 1) cpus.push_back(cpu);
+    return cpus;
 }
+}  // namespace
 
 #else
 
@@ -44,12 +49,24 @@ void *load_library(const char *name, std::string &why_not) {
 }
 void *library_symbol(void *library, const char *name) { return dlsym(library, name); }
 
-int usable_cpus() {
+namespace {
+std::vector<int> affinity_mask() {
     cpu_set_t set;
     CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+    std::vector<int> cpus;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    return cpus;
 }
+}  // namespace
 
 #endif
+
+std::vector<int> cpus_of_process() {
+    std::vector<int> cpus = affinity_mask();
+    if (cpus.empty()) cpus.push_back(0);
+    return cpus;
+}
 
 }  // namespace sepal

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace sepal {
 
@@ -18,7 +19,7 @@ void advise_huge_pages(void *memory, size_t bytes);
 void *load_library(const char *name, std::string &why_not);
 void *library_symbol(void *library, const char *name);
 
-// CPUs that this process may use; at least 1.
-int usable_cpus();
+// The CPUs that this process may run on, its affinity mask; at least one.
+std::vector<int> cpus_of_process();
 
 }  // namespace sepal

@@ -61,12 +61,9 @@ S sized() {
     return s;
 }
 
-// `given` is an enumeration of the C API in which a caller in C may have put any number, which C++ does not allow to be read as one.
 template<typename Given, typename E>
 E checked(const Given &given, E last, const char *field) {
-    int value = 0;
-    static_assert(sizeof given == sizeof value);
-    std::memcpy(&value, &given, sizeof value);
+    const int value = number_in(given);
     if (value < 0 || value > int(last)) invalid(fmt::format("problem: field \"{}\" is {}; allowed: 0 to {}", field, value, int(last)));
     return E(value);
 }

@@ -25,38 +25,27 @@ else
     fi
 fi
 
-# Optional: LLVM's llc, for kernels whose stores bypass the caches.
-if ! compgen -c llc-2 | grep -qE '^llc-2[1-9]$'; then
-    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^llvm-22$') ]]; then
-        echo "setup: installing the optional Debian package llvm-22"
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends llvm-22 ||
-            echo "setup: llvm-22 could not be installed; kernels with streaming stores are left out" >&2
+# optional "PACKAGES" "CONSEQUENCE": installs what Debian has and root may; else says what is left out without them.
+optional() {
+    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && apt-cache show "${1%% *}" > /dev/null 2>&1; then
+        echo "setup: installing the optional Debian packages $1"
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $1 || echo "setup: $1 could not be installed; $2" >&2
     else
-        echo "setup: the optional Debian package llvm-22 is not installed; kernels with streaming stores are left out" >&2
+        echo "setup: the optional Debian packages $1 are not installed; $2" >&2
     fi
-fi
+}
 
-# Optional: an OpenCL device that is the CPU, on which kernels for GPUs are checked where there is no GPU.
-if [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2> /dev/null || true) != *libOpenCL.so.1* ]]; then
-    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^pocl-opencl-icd$') ]]; then
-        echo "setup: installing the optional Debian packages pocl-opencl-icd and ocl-icd-libopencl1"
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends pocl-opencl-icd ocl-icd-libopencl1 ||
-            echo "setup: pocl-opencl-icd could not be installed; kernels for OpenCL are not checked" >&2
-    else
-        echo "setup: the optional Debian packages pocl-opencl-icd and ocl-icd-libopencl1 are not installed; kernels for OpenCL are not checked" >&2
-    fi
-fi
+# LLVM's llc, for kernels whose stores bypass the caches.
+compgen -c llc-2 | grep -qE '^llc-2[1-9]$' || optional "llvm-22" "kernels with streaming stores are left out"
 
-# Optional: a compiler for 64-bit ARM and what runs its programs (320 MB), with which kernels for other machines are tested.
-if ! command -v aarch64-linux-gnu-g++ > /dev/null || ! command -v qemu-aarch64 > /dev/null; then
-    if [[ $(id -u) == 0 ]] && command -v apt-cache > /dev/null && [[ -n $(apt-cache search --names-only '^g[+][+]-aarch64-linux-gnu$') ]]; then
-        echo "setup: installing the optional Debian packages g++-aarch64-linux-gnu and qemu-user"
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends g++-aarch64-linux-gnu qemu-user ||
-            echo "setup: g++-aarch64-linux-gnu could not be installed; kernels for 64-bit ARM are not tested" >&2
-    else
-        echo "setup: the optional Debian packages g++-aarch64-linux-gnu and qemu-user are not installed; kernels for 64-bit ARM are not tested" >&2
-    fi
-fi
+# An OpenCL device that is the CPU, on which kernels for GPUs are checked where there is no GPU.
+[[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2> /dev/null || true) == *libOpenCL.so.1* ]] ||
+    optional "pocl-opencl-icd ocl-icd-libopencl1" "kernels for OpenCL are not checked"
+
+# A compiler for 64-bit ARM and what runs its programs (320 MB), with which kernels for other machines are tested.
+{ command -v aarch64-linux-gnu-g++ && command -v qemu-aarch64; } > /dev/null ||
+    optional "g++-aarch64-linux-gnu qemu-user" "kernels for 64-bit ARM are not tested"
 
 stamp=build/venv/requirements.installed
 if ! cmp -s requirements.txt "$stamp"; then
