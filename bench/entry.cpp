@@ -18,9 +18,9 @@ Status Executable::run(const void *input, void *output) const {
 }
 
 Status GpuExecutable::queue(const GpuArray &input, GpuArray &output) const {
-    if (!second) return first->run(input, output);
+    if (!second) return first->run(input, output, skip);
     const Status status = first->run(input, *middle);
-    return status.ok() ? second->run(*middle, output) : status;
+    return status.ok() ? second->run(*middle, output, skip) : status;
 }
 
 namespace {
@@ -28,7 +28,7 @@ namespace {
 std::string why_not(const Candidate &c, const Processor &processor) {
     if (!c.unavailable.empty()) return c.unavailable;
     if (c.peer && c.problem.dtype != DType::f32 && !is_gpu(processor.best)) return fmt::format("peers are measured on f32, the problem is {}", name(c.problem.dtype));
-    if (c.peer && c.problem.layout != Layout::nhwc) return fmt::format("peers are measured on nhwc, the problem is {}", name(c.problem.layout));
+    if (c.peer && is_gpu(processor.best) && c.problem.layout != Layout::nhwc) return fmt::format("peers on a GPU are measured on nhwc, the problem is {}", name(c.problem.layout));
     if (c.peer && c.problem.residual) return "peers are measured without a residual, the problem has one";
     const std::pair<const Variant *, ConvProblem> parts[] = {{c.variant, c.second ? c.problem.depthwise_half() : c.problem},
                                                              {c.second, c.second ? c.problem.pointwise_half() : c.problem}};
@@ -136,8 +136,9 @@ void bind_and_check(Entry &e, const Tensors &tensors, const AlignedArray &input,
         e.check = "skipped: " + status.message;
 }
 
-Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle) {
+Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, const GpuArray &skip, GpuArray &middle) {
     entry.on_gpu.middle = &middle;
+    if (entry.candidate->problem.residual) entry.on_gpu.skip = &skip;
     return bind(entry, entry.on_gpu.first, entry.on_gpu.second, tensors, device);
 }
 

@@ -29,6 +29,7 @@ struct Executable {
 struct GpuExecutable {
     std::unique_ptr<GpuPlan> first, second;
     GpuArray *middle = nullptr;
+    const GpuArray *skip = nullptr;  // of a problem with a residual
 
     Status queue(const GpuArray &input, GpuArray &output) const;
 };
@@ -57,8 +58,9 @@ std::vector<Entry> make_entries(const std::vector<Candidate> &candidates, const 
 // else as many peers as do not fit beside that and each other, for all of them hold the problem at the same time.
 void skip_beyond_memory(std::vector<Entry> &entries, double needed, double available);
 
-// Packs the filters of a kernel or an unfused pair of Sepal's for a GPU and copies them there.
-Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, GpuArray &middle);
+// Packs the filters of a kernel or an unfused pair of Sepal's for a GPU and copies them there. `middle` holds what an unfused pair needs, `skip` is
+// empty unless the problem has a residual.
+Status bind_to_gpu(Entry &entry, const Tensors &tensors, const std::shared_ptr<GpuDevice> &device, const GpuArray &skip, GpuArray &middle);
 
 // What came of a run of a kernel of Sepal's for its check: whether it failed, and else whether its output is right.
 void judge(Entry &entry, const Status &run, const Tensors &tensors, const AlignedArray &output);

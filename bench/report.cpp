@@ -103,9 +103,10 @@ Json to_json(const Result &r) {
     return j;
 }
 
-Json report_json(const Json &machine, const std::vector<Result> &results, const RunDescription &run) {
+Json report_json(const Json &machine, const std::vector<Result> &results, const RunDescription &run, bool complete) {
     Json j;
     j["machine"] = machine;
+    j["complete"] = complete;
     j["results"] = Json::array();
     for (const Result &r : results) j["results"].push_back(to_json(r));
     j["network"] = Json::array();

@@ -27,13 +27,13 @@ extern const char *const peer_legend;  // to be added when there are peers
 // from a CUDA graph) and "nvml" (what NVML saw meanwhile) but on a GPU. "device" is "cpu", or what --device named.
 nlohmann::ordered_json to_json(const Result &result);
 
-// {"machine": {...}, "results": [...], "network": [...] (totals of network.h, empty without a network), "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
+// {"machine": {...}, "complete", "results": [...], "network": [...] (totals of network.h, empty without a network), "conventions": {"flops", "bytes"}, "command", "date", "sepal_version"}. `command`: the whole command
 // line; `date`: of the run, ISO 8601.
 struct RunDescription {
     std::string command, date, title, description;
 };
-// `machine`: to_json() of a Machine or a GpuMachine.
-nlohmann::ordered_json report_json(const nlohmann::ordered_json &machine, const std::vector<Result> &results, const RunDescription &run);
+// `machine`: to_json() of a Machine or a GpuMachine. `complete`: false while problems are still to be measured.
+nlohmann::ordered_json report_json(const nlohmann::ordered_json &machine, const std::vector<Result> &results, const RunDescription &run, bool complete = true);
 
 // The same fields as a table (RFC 4180, comma, one header line). "published" is JSON text. After the results of a network come
 // lines for its totals, with "problem" "(total)".

@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include "runtime/execution.h"
 #include "timer.h"
 
 #include <HalideRuntime.h>
@@ -14,17 +15,6 @@
 
 namespace sepal {
 namespace {
-
-std::vector<int> affinity_mask() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    std::vector<int> cpus;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-            if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    if (cpus.empty()) cpus.push_back(0);
-    return cpus;
-}
 
 std::vector<int> cores_first(const std::vector<int> &cpus) {
     std::vector<int> first, siblings;
@@ -84,7 +74,7 @@ std::vector<int> parse_cpu_list(const std::string &text) {
 }
 
 const std::vector<int> &allowed_cpus() {
-    static const std::vector<int> cpus = cores_first(affinity_mask());
+    static const std::vector<int> cpus = cores_first(cpus_of_process());
     return cpus;
 }
 

@@ -31,7 +31,7 @@ public:
         st.padded = pad(channels_within(input, 0, cg, st.channels, c_vector, c_block), 2, columns, rows);
         Geometry taps = geometry(geo);
         if (in_planes()) {
-            put_phases_apart(st, input, columns, rows, taps);
+            put_phases_apart(st, input, columns, rows, taps, false);
         } else if (r == 1 && s == 1) {  // of a 1x1 filter's input only the pixels that the stride meets, so that a copy has no others
             Func met("met");
             met(st.c, st.g, st.x, st.y, st.n) =

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "conv_stages.h"
+#include "passes/load_ahead.h"
+#include "passes/masked_reads.h"
 #include "passes/panel_ahead.h"
 #include "passes/register_accumulators.h"
 #include "passes/strip_ahead.h"
@@ -56,17 +58,19 @@ public:
 
     // Those of GpuSchedule besides.
     Halide::GeneratorParam<int> k_tile{"k_tile", 1}, k_threads{"k_threads", 1}, q_threads{"q_threads", 1}, p_threads{"p_threads", 1},
-        c_vector{"c_vector", 1};
+        c_vector{"c_vector", 1}, q_lanes{"q_lanes", 1}, mid_p_tile{"mid_p_tile", 1}, load_ahead{"load_ahead", 1};
 
     void schedule() {
         if (this->using_autoscheduler()) {
             static_cast<Derived *>(this)->estimate();
         } else if (for_gpu()) {
             static_cast<Derived *>(this)->hand_over(gpu_knobs());
+            if (load_ahead > 1) this->get_pipeline().add_custom_lowering_pass(new LoadAhead(stages.ahead));
             this->get_pipeline().add_custom_lowering_pass(new RegisterAccumulators);
         } else if (in_planes()) {
             if (is_streaming(plane_knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over_planes(plane_knobs());
+            if (reads_under_masks()) this->get_pipeline().add_custom_lowering_pass(new MaskedReads);
         } else if (!unscheduled) {
             if (is_streaming(knobs())) static_cast<Derived *>(this)->output.set_host_alignment(streaming_alignment);
             static_cast<Derived *>(this)->hand_over(knobs());
@@ -88,10 +92,14 @@ protected:
     // By the hand-written schedules for NCHW, which read the input by way of ConvStages::phases.
     bool in_planes() const { return layout == Layout::nchw && !unscheduled && !this->using_autoscheduler(); }
 
+    // Whether the input is read in place, by passes/masked_reads.h.
+    bool reads_under_masks() const { return plane_knobs().staging == 1; }
+
     NchwSchedule plane_knobs() const {
         NchwSchedule s;
         s.lanes = lanes, s.k_tile = panel, s.q_tile = q_tile, s.p_tile = p_tile, s.mid_q_tile = mid_q_tile, s.q_strip = q_strip;
-        s.p_strip = p_strip, s.k_strip = k_strip, s.c_unroll = c_unroll, s.read_ahead = read_ahead, s.streaming = streaming;
+        s.p_strip = p_strip, s.k_strip = k_strip, s.staging = staging, s.c_unroll = c_unroll, s.read_ahead = read_ahead;
+        s.streaming = streaming;
         return s;
     }
 
@@ -100,14 +108,19 @@ protected:
 
     // `input`, of whose dimension `dim` a GPU's blocks read so many channels: as it is, but where the last block has fewer.
     Halide::Func channels_within(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int vector, int block) const {
-        const bool whole = !for_gpu() || (known != at_run_time && known % block == 0);
-        return whole ? input : within(input, dim, extent, vector);
+        return has_whole_blocks(known, block) ? input : within(input, dim, extent, vector);
     }
+    // The same where a thread of that block that has none of the channels reads nothing.
+    Halide::Func channels_promised(const Halide::Func &input, int dim, int known, const Halide::Expr &extent, int block) const {
+        return has_whole_blocks(known, block) ? input : promised_within(input, dim, extent);
+    }
+    bool has_whole_blocks(int known, int block) const { return !for_gpu() || (known != at_run_time && known % block == 0); }
 
     GpuSchedule gpu_knobs() const {
         GpuSchedule s;
         s.k_tile = k_tile, s.k_vectors = k_vectors, s.q_tile = q_tile, s.p_tile = p_tile, s.k_threads = k_threads, s.q_threads = q_threads;
         s.p_threads = p_threads, s.c_vector = c_vector, s.c_block = c_block;
+        s.c_unroll = c_unroll, s.q_lanes = q_lanes, s.mid_q_tile = mid_q_tile, s.mid_p_tile = mid_p_tile, s.staging = staging, s.load_ahead = load_ahead;
         return s;
     }
 

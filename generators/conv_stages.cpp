@@ -1,5 +1,7 @@
 #include "conv_stages.h"
 
+#include <functional>
+
 using namespace Halide;
 
 namespace sepal {
@@ -37,14 +39,26 @@ Func copy_inside(const std::string &name, const std::vector<Var> &args, const Fu
 
 }  // namespace
 
-void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Expr &h, const Geometry &geo) {
+Expr ConvStages::met_columns(int outputs) const { return Internal::simplify((outputs - 1) * geometry.stride_w + (sum.y.extent() - 1) * geometry.dilation_w + 1); }
+Expr ConvStages::met_rows(int outputs) const { return Internal::simplify((outputs - 1) * geometry.stride_h + (sum.z.extent() - 1) * geometry.dilation_h + 1); }
+
+void put_phases_apart(ConvStages &st, const Func &input, const Expr &w, const Expr &h, const Geometry &geo, bool masked) {
     std::vector<Var> args = {st.c};
     if (input.dimensions() == 5) args.push_back(st.g);
     std::vector<Expr> at(args.begin(), args.end());
     args.insert(args.end(), {st.x, st.phase, st.y, st.n});
-    const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left;
+    const Expr column = st.x * geo.stride_w + st.phase - geo.pad_left, zero = cast(input.type(), 0.0f);
+    const Expr column_inside = column >= 0 && column < w, row_inside = st.y >= 0 && st.y < h;
+    if (masked) {
+        // Halide makes of a vector of columns that lie apart a few whole loads before any pass sees it.
+        _halide_user_assert(Internal::is_const_one(geo.stride_w)) << "the input is read in place with stride_w 1 only, not " << geo.stride_w;
+        at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), clamp(st.y, 0, h - 1), Expr(st.n)});
+        st.phases = Func("phases");
+        st.phases(args) = select(column_inside && row_inside, input(at), zero);
+        return;
+    }
     at.insert(at.end(), {Internal::promise_clamped(column, 0, w - 1), Internal::promise_clamped(st.y, 0, h - 1), Expr(st.n)});
-    st.phases = copy_inside("phases", args, input, at, likely(column >= 0 && column < w) && st.y >= 0 && st.y < h, cast(input.type(), 0.0f));
+    st.phases = copy_inside("phases", args, input, at, likely(column_inside) && row_inside, zero);
 }
 
 Func staged_pixels(const ConvStages &st, const Func &input, const Expr &pixels) {
@@ -59,14 +73,26 @@ Func pad(const Func &input, int x_dim, const Expr &w, const Expr &h) {
     return BoundaryConditions::constant_exterior(input, cast(input.type(), 0.0f), bounds);
 }
 
-Func within(const Func &input, int dim, const Expr &extent, int vector) {
+namespace {
+
+// (args): input(args), but for its dimension `dim`.
+Func moved(const Func &input, int dim, const std::function<Expr(const Var &)> &index) {
     std::vector<Var> args(size_t(input.dimensions()));
     std::vector<Expr> at(args.begin(), args.end());
-    const Var &v = args[size_t(dim)];
-    at[size_t(dim)] = clamp(v / vector, 0, extent / vector - 1) * vector + v % vector;
+    at[size_t(dim)] = index(args[size_t(dim)]);
     Func out("within");
     out(args) = input(at);
     return out;
+}
+
+}  // namespace
+
+Func within(const Func &input, int dim, const Expr &extent, int vector) {
+    return moved(input, dim, [&](const Var &v) { return clamp(v / vector, 0, extent / vector - 1) * vector + v % vector; });
+}
+
+Func promised_within(const Func &input, int dim, const Expr &extent) {
+    return moved(input, dim, [&](const Var &v) { return Internal::promise_clamped(v, 0, extent - 1); });
 }
 
 Expr activate(const Expr &value, const Expr &activation, bool in_order) {
@@ -118,6 +144,7 @@ void accumulate_pointwise(ConvStages &st, const Func &filter, const Func &bias, 
 void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const Expr &r, const Expr &s, const Geometry &geo,
                      int panel) {
     st.filter = filter;
+    st.geometry = geo;
     st.source = st.phases.defined() ? st.phases : st.padded;
     st.sum = RDom(0, st.channels, 0, s, 0, r, "sum");
     st.acc = Func("acc");

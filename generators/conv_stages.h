@@ -37,7 +37,14 @@ struct ConvStages {
                           // what the tap (s, r) of the pixel (x, y) of the output meets
     bool tap_by_tap = false;
 
+    std::vector<std::string> ahead;  // Funcs that the schedule for a GPU lets be loaded ahead
+
     Halide::Func output;  // same dimensions as acc
+
+    Geometry geometry;      // of the filter's taps
+    // Columns, or rows, of the input that so many neighbouring outputs of a conv2d meet.
+    Halide::Expr met_columns(int outputs) const;
+    Halide::Expr met_rows(int outputs) const;
 
     Halide::Expr channels;  // that acc sums over: of the input's group, or of the depthwise half's output for depsep
 };
@@ -60,8 +67,10 @@ struct WinogradStages : ConvStages {
 // follows it.
 Halide::Func pad(const Halide::Func &input, int x_dim, const Halide::Expr &w, const Halide::Expr &h);
 
-// stages.phases of an input (c, x, y, n) or (c, g, x, y, n) of w x h pixels.
-void put_phases_apart(ConvStages &stages, const Halide::Func &input, const Halide::Expr &w, const Halide::Expr &h, const Geometry &geometry);
+// stages.phases of an input (c, x, y, n) or (c, g, x, y, n) of w x h pixels. `masked`: as one expression, with a stride_w of 1, to be read in place with
+// passes/masked_reads.h; else in two steps, zeros everywhere and what is inside over them, which has to be in scratch memory.
+void put_phases_apart(ConvStages &stages, const Halide::Func &input, const Halide::Expr &w, const Halide::Expr &h, const Geometry &geometry,
+                      bool masked);
 
 // An input (c, x, n) as it is in scratch memory, with anything behind the last of its pixels.
 Halide::Func staged_pixels(const ConvStages &stages, const Halide::Func &input, const Halide::Expr &pixels);
@@ -69,6 +78,9 @@ Halide::Func staged_pixels(const ConvStages &stages, const Halide::Func &input, 
 // The input with indices of its dimension `dim` that are beyond the last of `extent` elements moved to the last whole `vector`, as a GPU's blocks of
 // channels need it whose last one has fewer: what is read there is not used.
 Halide::Func within(const Halide::Func &input, int dim, const Halide::Expr &extent, int vector);
+
+// The same where all reads are inside of tests that the schedule makes for the output's channels: nothing is moved, and Halide is told.
+Halide::Func promised_within(const Halide::Func &input, int dim, const Halide::Expr &extent);
 
 // activation(value). `activation` is a constant, or an int32 parameter with the numbers of enum Activation.
 // hardswish(v) = v * min(max(v + 3, 0), 6) / 6 (Howard et al., "Searching for MobileNetV3", ICCV 2019); `in_order`: with the addition of 3 kept apart from

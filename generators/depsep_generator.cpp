@@ -36,7 +36,7 @@ public:
         const Halide::Func in = channels_within(input, 0, mids, fixed_or(c, input.dim(0).extent()), c_vector, c_block);
         const Halide::Expr columns = fixed_or(w, input.dim(1).extent()), rows = fixed_or(h, input.dim(2).extent());
         st.padded = pad(in, 1, columns, rows);
-        if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo));
+        if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo), reads_under_masks());
         accumulate_depthwise(st, mid_within(filter), mid_within(mid_bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         st.mid = Func("mid");

@@ -23,11 +23,11 @@ public:
         dense(bias, {mid}, k_tile);
         image(output, {mid, q, p, at_run_time}, k_tile);
         const int block = block_channels(gpu_knobs());
-        const auto within_mid = [&](const Halide::Func &f) { return channels_within(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), k_tile, block); };
-        const Halide::Func in = channels_within(input, 0, mid, fixed_or(c, input.dim(0).extent()), c_vector, block);
+        const auto within_mid = [&](const Halide::Func &f) { return channels_promised(f, 0, mid, fixed_or(mid, filter.dim(0).extent()), block); };
+        const Halide::Func in = channels_promised(input, 0, mid, fixed_or(c, input.dim(0).extent()), block);
         const Halide::Expr columns = fixed_or(w, input.dim(1).extent()), rows = fixed_or(h, input.dim(2).extent());
         st.padded = pad(in, 1, columns, rows);
-        if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo));
+        if (in_planes()) put_phases_apart(st, input, columns, rows, geometry(geo), reads_under_masks());
         accumulate_depthwise(st, within_mid(filter), within_mid(bias), fixed_or(r, filter.dim(2).extent()), fixed_or(s, filter.dim(1).extent()),
                              geometry(geo), fixed_or(multiplier, multiplier_in));
         output(st.k, st.x, st.y, st.n) = stored(activate(st.depthwise(st.k, st.x, st.y, st.n), fixed_or(activation, activation_in)));
@@ -39,7 +39,7 @@ public:
     void hand_over_planes(const NchwSchedule &knobs) {
         schedule_depthwise_nchw(stages, knobs);
         if (w == at_run_time) return;
-        fetch_planes_ahead(knobs, ".y.strip", ".xo", 1, rows_met(knobs.p_tile * knobs.p_strip) * w, 0, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
+        fetch_planes_ahead(knobs, ".y.strip", ".xo", 1, knobs.p_tile * knobs.p_strip * stride_h * w, 0, knobs.p_strip * (knobs.q_strip / knobs.q_tile));
     }
 
     void hand_over(const Schedule &knobs) { schedule_depthwise_x86(stages, knobs, get_target()); }

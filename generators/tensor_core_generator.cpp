@@ -67,6 +67,18 @@ protected:
         return problem;
     }
 
+    // For configure(): the skip tensor, of a problem with a residual, by words, in blocks of two rows or of pixels one after another.
+    void add_skip(bool two_rows) {
+        if (this->residual) this->skip = this->template add_input<Halide::Buffer<>>("skip", Halide::UInt(32), two_rows ? 5 : 3);
+    }
+    // For generate(): of it; not defined where there is none.
+    Halide::Func skip_words(bool two_rows) const {
+        if (!this->skip) return {};
+        const int k8 = this->over(this->k, 8);
+        two_rows ? aligned(*this->skip, {4, k8, this->q, this->p, at_run_time}) : aligned(*this->skip, {4, k8, at_run_time});
+        return *this->skip;
+    }
+
     // The output's view, as far as its extents and strides are known.
     template<typename BufferIO>
     void output_view(BufferIO &output, bool two_rows) const {
@@ -94,7 +106,7 @@ protected:
     }
 };
 
-// output = activation(bias + conv(input, filter)), r x s, any stride, dilation and padding, one group.
+// output = activation(bias + conv(input, filter) [+ skip]), r x s, any stride, dilation and padding, one group.
 class Conv2dMmaGenerator : public TensorCoreGenerator<Conv2dMmaGenerator> {
 public:
     Input<Buffer<uint32_t, 5>> input{"input"};
@@ -104,7 +116,10 @@ public:
     Input<int32_t> activation_in{"activation_in"}, k_in{"k_in"}, q_in{"q_in"}, p_in{"p_in"};
     Output<Buffer<uint32_t>> output{"output"};
 
-    void configure() { output.set_dimensions(staging > 1 ? 10 : 8); }
+    void configure() {
+        output.set_dimensions(staging > 1 ? 10 : 8);
+        add_skip(staging > 1);
+    }
 
     void generate() {
         TensorCoreProblem problem = known();
@@ -122,11 +137,11 @@ public:
             read_staged_pixels(tensor_stages, input, problem);
         else
             read_pixels(tensor_stages, input, problem);
-        multiply(tensor_stages, filter, bias, problem);
+        multiply(tensor_stages, filter, bias, skip_words(staging > 1), problem);
     }
 };
 
-// output = activation(bias + filter * input) for each pixel.
+// output = activation(bias + filter * input [+ skip]) for each pixel.
 class PointwiseMmaGenerator : public TensorCoreGenerator<PointwiseMmaGenerator> {
 public:
     Input<Buffer<uint32_t, 3>> input{"input"};
@@ -134,6 +149,8 @@ public:
     Input<Buffer<float, 1>> bias{"bias"};
     Input<int32_t> activation_in{"activation_in"}, k_in{"k_in"};
     Output<Buffer<uint32_t, 8>> output{"output"};
+
+    void configure() { add_skip(false); }
 
     void generate() {
         TensorCoreProblem problem = known();
@@ -146,11 +163,11 @@ public:
         problem.activation = fixed_or(activation, activation_in);
         tensor_stages.output = output;
         read_pixels(tensor_stages, input, problem);
-        multiply(tensor_stages, filter, bias, problem);
+        multiply(tensor_stages, filter, bias, skip_words(false), problem);
     }
 };
 
-// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid).
+// mid = mid_activation(mid_bias + depthwise_conv(input, filter)); output = activation(bias + pointwise_filter * mid [+ skip]).
 class DepsepMmaGenerator : public TensorCoreGenerator<DepsepMmaGenerator> {
 public:
     Input<Buffer<Halide::float16_t, 5>> input{"input"};
@@ -161,6 +178,8 @@ public:
     GeometryInputs geo;
     Input<int32_t> mid_activation_in{"mid_activation_in"}, activation_in{"activation_in"}, k_in{"k_in"}, q_in{"q_in"}, p_in{"p_in"};
     Output<Buffer<uint32_t, 10>> output{"output"};
+
+    void configure() { add_skip(true); }
 
     void generate() {
         TensorCoreProblem problem = known();
@@ -178,7 +197,7 @@ public:
         problem.mid_activation = fixed_or(mid_activation, mid_activation_in);
         tensor_stages.output = output;
         read_depthwise(tensor_stages, input, filter, mid_bias, problem, half_sums > 1);
-        multiply(tensor_stages, pointwise_filter, bias, problem);
+        multiply(tensor_stages, pointwise_filter, bias, skip_words(true), problem);
     }
 };
 

@@ -125,7 +125,7 @@ void read_depthwise(TensorCoreStages &st, const Func &input, const Func &filter,
     st.b(append({st.word}, lane)) = concat_bits({half(2 * st.word), half(2 * st.word + 1)});
 }
 
-void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const TensorCoreProblem &p) {
+void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const Func &skip, const TensorCoreProblem &p) {
     const bool has_taps = filter.dimensions() == 6;
     st.steps = Internal::simplify((p.c8 + step_groups - 1) / step_groups);
     st.sum = has_taps ? RDom(0, st.steps, 0, p.s, 0, p.r, "sum") : RDom(0, st.steps, "sum");
@@ -165,10 +165,20 @@ void multiply(TensorCoreStages &st, const Func &filter, const Func &bias, const 
     std::vector<Expr> from = {st.in_group, st.group, st.chunk * 4 + st.word, st.panel};
     for (const Var &v : st.pixels()) from.push_back(v);
     const Expr fragment = st.acc(from);
-    const auto result = [&](int row) {
-        return activate(select(st.half == 0, fragment_value(fragment, 2 * row), fragment_value(fragment, 2 * row + 1)), p.activation);
-    };
     const std::vector<Var> out = append({st.word, st.group, st.chunk, st.panel, st.in_group, st.half}, st.pixels());
+    if (skip.defined()) {
+        // Lanes beyond the last channel or pixel add some others, and store nothing.
+        const Expr k8 = (st.panel * p.panel_channels + st.chunk * chunk_channels) / lane_channels + st.group;
+        const Expr there = p.cases.whole_panels ? k8 : min(k8, p.k / lane_channels - 1), pixel = pixel_of(st, p, st.in_group * lane_pixels + st.half);
+        st.added = Func("added");
+        st.added(out) = st.two_rows ? skip(st.word, there, min(column_of(st, p, st.in_group), p.q - 1), min(row_of(st, st.half), p.p - 1), st.n)
+                                    : skip(st.word, there, min(pixel, p.n * p.p * p.q - 1));
+    }
+    const auto result = [&](int row) {
+        Expr sum = select(st.half == 0, fragment_value(fragment, 2 * row), fragment_value(fragment, 2 * row + 1));
+        if (skip.defined()) sum += cast<float>(reinterpret<float16_t>(cast<uint16_t>(st.added(std::vector<Expr>(out.begin(), out.end())) >> (16 * row))));
+        return activate(sum, p.activation);
+    };
     st.packed = Func("packed");
     st.packed(out) = halves_of(result(0), result(1));
 

@@ -41,7 +41,8 @@ struct TensorCoreStages {
     Halide::Var channel{"channel"};
     Halide::Func lane_bias;  // (channel of 8, group, chunk, panel): of the channels that a lane ends up with
     Halide::Func acc;        // (in_group, group, k_tile, panel, pixels): fragments
-    Halide::Func packed;     // (word, group, chunk, panel, in_group, half, pixels): words of output
+    Halide::Func added;      // (word, group, chunk, panel, in_group, half, pixels): words of the skip tensor, of a problem with a residual
+    Halide::Func packed;     // the same of the output
     Halide::Func output;     // the same, of which there is not everything
 
     // depsep's depthwise half: (i, c8, x, y, n), i: channel of a group of 8.
@@ -80,7 +81,8 @@ void read_staged_pixels(TensorCoreStages &stages, const Halide::Func &input, con
 void read_depthwise(TensorCoreStages &stages, const Halide::Func &input, const Halide::Func &filter, const Halide::Func &bias,
                     const TensorCoreProblem &problem, bool half_sums);
 
-// From stages.b to stages.packed and the value of the output: filter (128, k_tile, step, [s, r,] panel), bias (k).
-void multiply(TensorCoreStages &stages, const Halide::Func &filter, const Halide::Func &bias, const TensorCoreProblem &problem);
+// From stages.b to stages.packed and the value of the output: filter (128, k_tile, step, [s, r,] panel), bias (k). `skip`, not defined where there is
+// no residual: (word, k8, pixel), or of blocks of two rows (word, k8, x, y, n).
+void multiply(TensorCoreStages &stages, const Halide::Func &filter, const Halide::Func &bias, const Halide::Func &skip, const TensorCoreProblem &problem);
 
 }  // namespace sepal

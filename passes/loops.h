@@ -3,10 +3,39 @@
 
 #include <Halide.h>
 
+#include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
 namespace sepal {
+
+// Adds `factor` times an index to a sum of products with constants, in which equal terms are joined.
+using IndexTerms = std::map<Halide::Expr, int64_t, Halide::Internal::IRDeepCompare>;
+inline void add_terms(const Halide::Expr &index, int64_t factor, IndexTerms &terms) {
+    using namespace Halide::Internal;
+    if (const Add *sum = index.as<Add>()) {
+        add_terms(sum->a, factor, terms);
+        add_terms(sum->b, factor, terms);
+    } else if (const Sub *difference = index.as<Sub>()) {
+        add_terms(difference->a, factor, terms);
+        add_terms(difference->b, -factor, terms);
+    } else if (const Mul *product = index.as<Mul>(); product && as_const_int(product->b)) {
+        add_terms(product->a, factor * *as_const_int(product->b), terms);
+    } else if (const auto constant = as_const_int(index)) {
+        terms[make_one(index.type())] += factor * *constant;
+    } else {
+        terms[index] += factor;
+    }
+}
+
+// Whether two indices are, by their terms; the simplifier finds most, but not those that are equal only when products are expanded.
+inline bool are_equal(const Halide::Expr &a, const Halide::Expr &b) {
+    IndexTerms terms;
+    add_terms(a, 1, terms);
+    add_terms(b, -1, terms);
+    return std::all_of(terms.begin(), terms.end(), [](const auto &term) { return term.second == 0; }) || Halide::Internal::can_prove(a == b);
+}
 
 // The first load of a statement that `wanted` accepts, by its index without names that are defined inside the statement: loops are at their
 // first iteration.

@@ -1,5 +1,7 @@
 #include "register_accumulators.h"
 
+#include "loops.h"
+
 using namespace Halide;
 using namespace Halide::Internal;
 
@@ -13,12 +15,22 @@ bool passed_by_first_only(const Expr &condition, const std::string &thread, cons
     return is_const_zero(simplify(condition, true, numbers));
 }
 
+// Of the elements of a ramp.
+std::vector<Expr> indices(const Expr &index) {
+    const Ramp *ramp = index.as<Ramp>();
+    std::vector<Expr> all;
+    for (int i = 0; i < ramp->lanes; i++) all.push_back(simplify(ramp->base + ramp->stride * i));
+    return all;
+}
+
 }  // namespace
 
 Stmt RegisterAccumulators::visit(const For *op) {
-    const bool thread = op->for_type == ForType::GPUThread || op->for_type == ForType::GPULane;
+    const bool thread = op->for_type == ForType::GPUThread || op->for_type == ForType::GPULane, scalars_before = scalars_;
     if (thread) threads_.push_back(op->name);
+    scalars_ = scalars_ || op->device_api == DeviceAPI::CUDA;
     Stmt s = IRMutator::visit(op);
+    scalars_ = scalars_before;
     if (thread) threads_.pop_back();
     return s;
 }
@@ -57,12 +69,28 @@ Stmt RegisterAccumulators::visit(const Allocate *op) {
 
 Expr RegisterAccumulators::visit(const Load *op) {
     if (!accumulators_.count(op->name)) return IRMutator::visit(op);
-    return Load::make(op->type, op->name, of_thread(op->name, op->index), op->image, op->param, mutate(op->predicate), ModulusRemainder());
+    const Expr index = of_thread(op->name, op->index), predicate = mutate(op->predicate);
+    if (!are_scalars(op->type, index, predicate)) return Load::make(op->type, op->name, index, op->image, op->param, predicate, ModulusRemainder());
+    std::vector<Expr> elements;
+    for (const Expr &i : indices(index))
+        elements.push_back(Load::make(op->type.element_of(), op->name, i, op->image, op->param, const_true(), ModulusRemainder()));
+    return Shuffle::make_concat(elements);
 }
 
 Stmt RegisterAccumulators::visit(const Store *op) {
     if (!accumulators_.count(op->name)) return IRMutator::visit(op);
-    return Store::make(op->name, mutate(op->value), of_thread(op->name, op->index), op->param, mutate(op->predicate), ModulusRemainder());
+    const Expr index = of_thread(op->name, op->index), value = mutate(op->value), predicate = mutate(op->predicate);
+    if (!are_scalars(value.type(), index, predicate)) return Store::make(op->name, value, index, op->param, predicate, ModulusRemainder());
+    const std::string whole = unique_name("sums");
+    const Expr vector = Variable::make(value.type(), whole);
+    std::vector<Stmt> stores;
+    for (const Expr &i : indices(index))
+        stores.push_back(Store::make(op->name, Shuffle::make_extract_element(vector, int(stores.size())), i, op->param, const_true(), ModulusRemainder()));
+    return LetStmt::make(whole, value, Block::make(stores));
+}
+
+bool RegisterAccumulators::are_scalars(const Type &type, const Expr &index, const Expr &predicate) const {
+    return scalars_ && type.is_vector() && index.as<Ramp>() && is_const_one(predicate);
 }
 
 // The index with every thread's number at 0.
@@ -79,7 +107,7 @@ Expr RegisterAccumulators::of_thread(const std::string &name, const Expr &index)
     const Expr thread_part = simplify(base(simplify(whole)) - base(own));
     Expr &known = accumulators_.at(name);
     if (!known.defined()) known = thread_part;
-    const bool alike = can_prove(substitute(alone_, known) == substitute(alone_, thread_part));
+    const bool alike = are_equal(substitute(alone_, known), substitute(alone_, thread_part));
     _halide_user_assert(alike) << "the threads' accumulators " << name << " are touched as " << known << " and as " << thread_part
                                << "; every stage has to share them out alike";
     return own;

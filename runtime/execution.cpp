@@ -4,6 +4,7 @@
 #include "platform.h"
 
 #include <HalideRuntime.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -130,6 +131,17 @@ void on_free(void *context, void *memory) {
 void on_error(void *, const char *message) { record_kernel_error(message); }
 
 }  // namespace
+
+std::vector<int> cpus_of_process() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<int> cpus;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    if (cpus.empty()) cpus.push_back(0);
+    return cpus;
+}
 
 void install_handlers() {
     static const bool installed = [] {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace sepal {
 
@@ -54,6 +55,9 @@ struct Execution {
     ScratchBytes scratch;
     ScratchBytes *measured = nullptr;  // if not null, what the call needed is stored there
 };
+
+// The CPUs that this process may run on, its affinity mask; at least one.
+std::vector<int> cpus_of_process();
 
 // From now on the runtime of the kernels in this program asks here, and an error in one, which would end the program, can be read by
 // take_kernel_error(). May be called any number of times.

@@ -9,7 +9,7 @@ namespace sepal {
 KernelArguments::KernelArguments(const ConvProblem &p, const Variant &variant, const TensorStrides &strides) : constants(packed_tensors(p, variant.filter_layout)) {
     if (variant.is_on_tensor_cores()) {
         TensorCoreArguments on_lanes = tensor_core_arguments(p, {variant.filter_layout.panel, variant.block_pixels, variant.block_two_rows});
-        input = std::move(on_lanes.input), output = std::move(on_lanes.output);
+        input = std::move(on_lanes.input), skip = std::move(on_lanes.skip), output = std::move(on_lanes.output);
         constant_views = std::move(on_lanes.constants), scalars = std::move(on_lanes.scalars);
         return;
     }
@@ -56,6 +56,11 @@ std::array<void *, KernelArguments::max_arguments> KernelArguments::vector(Descr
     if (skip) argv[argc++] = &skip->buffer;
     argv[argc++] = &out.buffer;
     return argv;
+}
+
+std::string why_not_skip(bool is_given, const ConvProblem &problem) {
+    if (is_given == problem.residual) return {};
+    return is_given ? "a skip tensor is given, but the problem has no residual; leave it out" : "the pointer to the skip tensor is null, but the problem has a residual";
 }
 
 }  // namespace sepal

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <deque>
+#include <string>
 #include <vector>
 
 namespace sepal {
@@ -40,5 +41,10 @@ struct KernelArguments {
     // descriptors of constants (no bounds query is made: every tensor is somewhere), so threads may share them.
     std::array<void *, max_arguments> vector(Descriptor &in, const std::deque<Descriptor> &constants, Descriptor *skip, Descriptor &out) const;
 };
+
+// Empty where a skip tensor is given if and only if the problem has a residual.
+std::string why_not_skip(bool is_given, const ConvProblem &problem);
+// What is wrong where memory of the two overlaps.
+constexpr const char *skip_overlaps = "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice";
 
 }  // namespace sepal

@@ -12,12 +12,11 @@ namespace {
 
 // Empty where the skip tensor is one that a kernel may read while it writes the output.
 std::string why_not_skip(const void *skip, const void *output, const ConvProblem &problem, const Strides &strides) {
-    if (!problem.residual) return skip ? "a skip tensor is given, but the problem has no residual; leave it out" : "";
-    if (!skip) return "the pointer to the skip tensor is null, but the problem has a residual";
+    if (std::string why = why_not_skip(skip != nullptr, problem); !why.empty() || !skip) return why;
     const uintptr_t first = reinterpret_cast<uintptr_t>(skip), to = reinterpret_cast<uintptr_t>(output);
     const uintptr_t bytes = uintptr_t(span(strides, problem.n, problem.p(), problem.q(), problem.out_channels()) * size_in_bytes(problem.dtype));
     if (first >= to + bytes || to >= first + bytes) return "";
-    return "the skip tensor overlaps the output; it has to be memory of its own, since kernels compute some pixels twice";
+    return skip_overlaps;
 }
 
 // Whether a plan's calls can be made, whatever its weights.

@@ -1,5 +1,6 @@
 #include "registry.h"
 
+#include "scratch.h"
 #include "winograd.h"
 
 #include <fmt/format.h>
@@ -61,12 +62,13 @@ bool Condition::holds(const ConvProblem &problem) const {
     case Relation::equal: return v == value;
     case Relation::at_least: return v >= value;
     case Relation::multiple_of: return v % value == 0;
+    case Relation::at_most: return v <= value;
     }
     return false;
 }
 
 std::string Condition::text() const {
-    const char *const relations[] = {"=", ">=", "in multiples of"};
+    const char *const relations[] = {"=", ">=", "in multiples of", "<="};
     return fmt::format("{} {} {}", sepal::name(field), relations[int(relation)], value);
 }
 
@@ -83,6 +85,8 @@ std::string Variant::refuses(const ConvProblem &problem) const {
         return fmt::format("is by Winograd's algorithm, which needs a 3 x 3 filter with stride, dilation and groups of 1, the problem is {}", problem.key());
     if (rel_error(problem) > problem.max_rel_error)
         return fmt::format("has a relative error of {:.2g} on {} channels, the problem allows {:.2g}", rel_error(problem), problem.c, problem.max_rel_error);
+    if (is_hand_scheduled() && !is_gpu(isa))
+        if (const std::string why = why_too_much_scratch(problem); !why.empty()) return "cannot take the problem, which " + why;
     return {};
 }
 

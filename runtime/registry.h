@@ -28,12 +28,12 @@ int64_t value(const ConvProblem &problem, Field field);  // groups, channels ...
 
 // One clause of a row's `when`: the generator is compiled under it and the registry refuses a problem that breaks it.
 struct Condition {
-    enum class Relation { equal, at_least, multiple_of };
+    enum class Relation { equal, at_least, multiple_of, at_most };
     Field field = Field::n;
     Relation relation = Relation::equal;
     int64_t value = 0;
     bool holds(const ConvProblem &problem) const;
-    std::string text() const;  // "c >= 16", "c in multiples of 4"
+    std::string text() const;  // "c >= 16", "c <= 3104", "c in multiples of 4"
 };
 
 // A knob of the schedule that the row sets; 0 and absent mean "derived from the target and the problem".

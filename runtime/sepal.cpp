@@ -6,6 +6,7 @@
 #include "gpu/gpu_plan.h"
 #include "plan.h"
 #include "platform.h"
+#include "scratch.h"
 #include "variant_table.h"
 
 #include <fmt/format.h>
@@ -60,8 +61,12 @@ S sized() {
     return s;
 }
 
-template<typename E>
-E checked(int value, E last, const char *field) {
+// `given` is an enumeration of the C API in which a caller in C may have put any number, which C++ does not allow to be read as one.
+template<typename Given, typename E>
+E checked(const Given &given, E last, const char *field) {
+    int value = 0;
+    static_assert(sizeof given == sizeof value);
+    std::memcpy(&value, &given, sizeof value);
     if (value < 0 || value > int(last)) invalid(fmt::format("problem: field \"{}\" is {}; allowed: 0 to {}", field, value, int(last)));
     return E(value);
 }
@@ -101,7 +106,7 @@ sepal_options options_of(const sepal_options *given) {
     sepal_options o = known_part(given, sized<sepal_options>(), "options", "sepal_options_init()");
     constexpr int most_threads = 1024;
     if (o.threads < 0 || o.threads > most_threads) invalid(fmt::format("options: field threads is {}; allowed: 0 to {}", o.threads, most_threads));
-    if (o.threads == 0) o.threads = std::min(usable_cpus(), most_threads);
+    if (o.threads == 0) o.threads = std::min(int(cpus_of_process().size()), most_threads);
     if (!o.allocator.allocate != !o.allocator.release) invalid("options: of the allocator's functions allocate and release only one is set");
     if (o.kernels_count > 0) require(o.kernels, "options' kernels");
     for (size_t i = 0; i < o.kernels_count; i++) require(o.kernels[i], "table of kernels");
@@ -180,7 +185,8 @@ Variant choose(const Wanted &wanted, const sepal_options &o) {
     if (o.device)
         throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel for {} takes {}; those for GPUs come with options' tables of generated kernels (kernels)",
                                                      o.device->device->text(), wanted.problem.key())};
-    throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel on this CPU takes {}{}", wanted.problem.key(),
+    const std::string too_large = why_too_much_scratch(wanted.problem);
+    throw Failure{SEPAL_UNSUPPORTED, fmt::format("no kernel on this CPU takes {}{}{}", wanted.problem.key(), too_large.empty() ? "" : ", which " + too_large,
                                                  reference.empty() ? "" : "; the reference does, if options allow it (allow_reference)")};
 }
 
@@ -220,7 +226,7 @@ sepal_status run_on_device(const GpuPlan &plan, const sepal_run &run) {
     const int64_t element = size_in_bytes(p.dtype), in = element * p.input_elements(), out = element * p.output_elements();
     check_memory("input", run.input, in, run.input_bytes, 1, p);
     check_memory("output", run.output, out, run.output_bytes, 1, p);
-    if (run.skip) invalid("a skip tensor is given, but no kernel for GPUs adds one; leave it out");
+    if (run.skip) check_memory("skip tensor", run.skip, out, run.skip_bytes, 1, p);
     // Handles of OpenCL are no addresses.
     if (plan.device()->backend() == Backend::opencl ? run.input == run.output : overlap(run.input, in, run.output, out)) invalid("input and output overlap");
     const auto array = [&](const char *what, const void *memory, int64_t bytes) {
@@ -230,8 +236,9 @@ sepal_status run_on_device(const GpuPlan &plan, const sepal_run &run) {
         return wrapped;
     };
     const GpuArray input = array("input", run.input, in);
+    const GpuArray skip = run.skip ? array("skip tensor", run.skip, out) : GpuArray();
     GpuArray output = array("output", run.output, out);
-    return status_of(plan.run(input, output));
+    return status_of(plan.run(input, output, run.skip ? &skip : nullptr));
 }
 
 sepal_status run_plan(const sepal_plan *plan, const sepal_run &run) {

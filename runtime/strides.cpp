@@ -14,14 +14,16 @@ std::string why_not(const char *tensor, const Strides &s, int64_t n, int64_t h, 
     if (s.c != 1) return fmt::format("the {}'s stride of channels is {}; the channels of a pixel follow each other: 1", tensor, s.c);
     const struct {
         const char *name;
-        int64_t stride, least;
-    } outer[] = {{"pixels", s.w, c}, {"rows", s.h, (w - 1) * s.w + c}, {"images", s.n, (h - 1) * s.h + (w - 1) * s.w + c}};
+        int64_t stride, inner_stride, inner_extent;
+    } outer[] = {{"pixels", s.w, 1, c}, {"rows", s.h, s.w, w}, {"images", s.n, s.h, h}};
+    int64_t least = 1;  // elements that a step goes over
     for (const auto &o : outer) {
         if (o.stride < 0 || o.stride > limit) return fmt::format("the {}'s stride of {} is {}; allowed: 0 to {}", tensor, o.name, o.stride, limit);
-        if (o.stride < o.least)
-            return fmt::format("the {}'s stride of {} is {} elements, but what it steps over has {}: elements would overlap", tensor, o.name, o.stride, o.least);
+        least += (o.inner_extent - 1) * o.inner_stride;  // both were found to be small
+        if (o.stride < least)
+            return fmt::format("the {}'s stride of {} is {} elements, but what it steps over has {}: elements would overlap", tensor, o.name, o.stride, least);
     }
-    if ((n - 1) > (limit - 1) / s.n || (n - 1) * s.n > limit - ((h - 1) * s.h + (w - 1) * s.w + c))
+    if ((n - 1) > (limit - 1) / s.n || (n - 1) * s.n > limit - least)
         return fmt::format("the {} spans 2147483648 elements or more; kernels index with 32 bits", tensor);
     return {};
 }

@@ -17,6 +17,7 @@ std::optional<Condition::Relation> relation_from_text(std::string_view text) {
     if (text == "=") return Condition::Relation::equal;
     if (text == ">=") return Condition::Relation::at_least;
     if (text == "%") return Condition::Relation::multiple_of;
+    if (text == "<=") return Condition::Relation::at_most;
     return std::nullopt;
 }
 

@@ -21,6 +21,8 @@ struct NchwSchedule {
                          // a whole row, unless that is not known
     int p_strip = 0;     // rows of the same (depthwise: in units of p_tile; pointwise: strips); the unit of parallel work
     int k_strip = 0;     // depthwise: channels that are one unit of parallel work
+    int staging = 0;     // of a depthwise convolution or half: 1: tiles read the input itself, under masks at its edges (stride_w 1 only); 2: what a strip of
+                         // output reads is copied to scratch memory first
     int c_unroll = 0;    // unrolling of the loop over input channels
     int read_ahead = 0;  // 2: while a strip (depsep: a channel of one) is computed, what the next one reads is fetched into L2; 1: it is not
     int streaming = 0;   // 2: the output bypasses the caches (passes/streaming_stores.h); 1: it does not
@@ -34,8 +36,8 @@ struct NchwKnob {
 constexpr NchwKnob nchw_knobs[] = {
     {"vl", "lanes", &NchwSchedule::lanes},     {"tk", "k_tile", &NchwSchedule::k_tile},           {"tq", "q_tile", &NchwSchedule::q_tile},
     {"tp", "p_tile", &NchwSchedule::p_tile},   {"tm", "mid_q_tile", &NchwSchedule::mid_q_tile},   {"sq", "q_strip", &NchwSchedule::q_strip},
-    {"sp", "p_strip", &NchwSchedule::p_strip}, {"sk", "k_strip", &NchwSchedule::k_strip},         {"uc", "c_unroll", &NchwSchedule::c_unroll},
-    {"ra", "read_ahead", &NchwSchedule::read_ahead}, {"nt", "streaming", &NchwSchedule::streaming},
+    {"sp", "p_strip", &NchwSchedule::p_strip}, {"sk", "k_strip", &NchwSchedule::k_strip},         {"in", "staging", &NchwSchedule::staging},
+    {"uc", "c_unroll", &NchwSchedule::c_unroll},     {"ra", "read_ahead", &NchwSchedule::read_ahead}, {"nt", "streaming", &NchwSchedule::streaming},
 };
 
 // Elements that a row in scratch memory, of a strip, is a multiple of.

@@ -19,6 +19,9 @@ constexpr int64_t parallel_tasks = 2;
 
 int64_t round_up(int64_t number, int64_t unit) { return ceil_div(number, unit) * unit; }
 
+// Whether a vector may be read in part at no cost (passes/masked_reads.h).
+bool has_masked_reads(Isa isa) { return isa != Isa::x64; }
+
 bool has_depthwise(Operator op) { return op == Operator::depthwise || op == Operator::depsep; }
 
 // Of the accumulator tile: k_tile x q_tile accumulators, the vectors of input, one value of the filter and, without fused multiply-adds, a product.
@@ -116,8 +119,13 @@ void derive_depthwise(NchwSchedule &s, const std::optional<ConvProblem> &problem
         return;
     }
     const int64_t tiles = ceil_div(problem->p(), s.p_tile);
+    // In place, a strip is what the next one is fetched during: long enough for memory to answer, and a small part of L2.
+    constexpr int64_t fetched_ahead = 32 << 10;
+    const auto fits = [&](int64_t rows) {
+        return s.staging == 1 ? 4 * rows * problem->stride_h * problem->w <= fetched_ahead : 4 * met_by(s, *problem, rows, s.q_strip).elements <= l1_share;
+    };
     int64_t strip = 1;
-    while (strip < tiles && 4 * met_by(s, *problem, (strip + 1) * s.p_tile, s.q_strip).elements <= l1_share) strip++;
+    while (strip < tiles && fits((strip + 1) * s.p_tile)) strip++;
     set(s.p_strip, ceil_div(tiles, ceil_div(tiles, strip)));
     // Tasks of little work would mostly wait for the next one.
     constexpr int64_t task_pixels = 32 << 10;
@@ -154,6 +162,7 @@ NchwSchedule derive_nchw(NchwSchedule s, Operator op, Isa isa, const std::option
     set(s.lanes, problem ? lanes_for(isa, *problem) : lanes_f32(isa));
     set(s.streaming, 1);
     set(s.read_ahead, problem && op != Operator::conv2d && isa != Isa::x64 && 4 * problem->c * problem->h * problem->w > l2_bytes(isa) ? 2 : 1);
+    if (has_depthwise(op)) set(s.staging, problem && problem->stride_w == 1 && has_masked_reads(isa) ? 1 : 2);
     if (op == Operator::depthwise) {
         derive_depthwise(s, problem);
         return s;
@@ -190,6 +199,7 @@ std::string why_not_valid(const NchwSchedule &s, Operator op, Isa isa) {
                             {&NchwSchedule::q_strip, 1, most_of_an_axis},
                             {&NchwSchedule::p_strip, 1, most_of_an_axis},
                             {&NchwSchedule::k_strip, depthwise ? 1 : 0, depthwise ? most_of_an_axis : 0},
+                            {&NchwSchedule::staging, !taps ? 0 : has_masked_reads(isa) ? 1 : 2, taps ? 2 : 0},
                             {&NchwSchedule::c_unroll, depthwise ? 0 : 1, depthwise ? 0 : most_unrolled},
                             {&NchwSchedule::read_ahead, 1, op == Operator::conv2d ? 1 : 2},
                             {&NchwSchedule::streaming, 1, 2}};
@@ -198,7 +208,7 @@ std::string why_not_valid(const NchwSchedule &s, Operator op, Isa isa) {
     };
     for (const Range &r : ranges)
         if (s.*r.member < r.least || s.*r.member > r.most)
-            return fmt::format("knob \"{}\" is {}; allowed for {} with nchw: {} to {}", knob_name(r.member), s.*r.member, name(op), r.least, r.most);
+            return fmt::format("knob \"{}\" is {}; allowed for {} with nchw and {}: {} to {}", knob_name(r.member), s.*r.member, name(op), name(isa), r.least, r.most);
     if ((s.lanes & (s.lanes - 1)) != 0) return fmt::format("knob \"lanes\" is {}; allowed: a power of two up to {}", s.lanes, lanes_f32(isa));
     for (int NchwSchedule::*member : {&NchwSchedule::q_tile, &NchwSchedule::mid_q_tile})
         if (s.*member % s.lanes != 0)

@@ -74,8 +74,7 @@ std::string why_no_schedule(DType dtype, Isa isa) {
 
 std::string why_no_gpu_schedule(const ConvProblem &problem, Isa isa) {
     if (problem.layout != Layout::nhwc) return fmt::format("kernels for GPUs are for nhwc, not {}", name(problem.layout));
-    if (problem.dtype != DType::f32 && backend(isa) == Backend::opencl) return fmt::format("kernels for opencl are for f32, not {}", name(problem.dtype));
-    return problem.residual ? "no kernel for GPUs adds a residual" : "";
+    return problem.dtype == DType::f32 || backend(isa) == Backend::cuda ? "" : fmt::format("kernels for opencl are for f32, not {}", name(problem.dtype));
 }
 
 std::string why_not_valid(const Schedule &s, Operator op, Isa isa) {

@@ -49,6 +49,8 @@ const Case cases[] = {
     {"depsep", device_kernels_depsep_problem, device_kernels_depsep},
     {"half_depsep", device_kernels_half_depsep_problem, device_kernels_half_depsep},
     {"half_pointwise", device_kernels_half_pointwise_problem, device_kernels_half_pointwise},
+    {"residual", device_kernels_residual_problem, device_kernels_residual},
+    {"half_residual", device_kernels_half_residual_problem, device_kernels_half_residual},
 };
 
 // The problem of that name, with tensors whose results are exact.
@@ -59,17 +61,24 @@ Tensors tensors_of(const char *name, uint32_t seed = 1) {
     return {};
 }
 
-// Uploads the input, runs, downloads the output.
+// Uploads the input, and the skip tensor where there is one, runs, downloads the output.
 std::vector<uint8_t> run(api::Device &device, const api::Plan &plan, const Tensors &t) {
-    const AlignedArray input(t.problem.dtype, t.input);
+    const AlignedArray input(t.problem.dtype, t.input), skip(t.problem.dtype, t.skip);
     std::vector<uint8_t> output(size_t(t.problem.output_elements() * size_in_bytes(t.problem.dtype)), unwritten_byte);
     void *const in = device.allocate(size_t(input.bytes())), *const out = device.allocate(output.size());
     device.upload(in, input.data(), size_t(input.bytes()));
     device.upload(out, output.data(), output.size());
-    plan.run(in, out);
+    api::Run arguments;
+    arguments.input = in, arguments.output = out;
+    void *added = nullptr;
+    if (t.problem.residual) {
+        added = device.allocate(size_t(skip.bytes()));
+        device.upload(added, skip.data(), size_t(skip.bytes()));
+        arguments.skip = added;
+    }
+    plan.run(arguments);
     device.download(output.data(), out, output.size());
-    device.release(in);
-    device.release(out);
+    for (void *memory : {in, out, added}) device.release(memory);
     return output;
 }
 
@@ -100,7 +109,7 @@ TEST_CASE("generated kernels run on devices", "[api_device]") {
             CHECK(plan.workspace_bytes() == 0);
             ran++;
         }
-        CHECK(ran >= (backend == SEPAL_CUDA ? 6 : 4));
+        CHECK(ran >= (backend == SEPAL_CUDA ? 8 : 5));
     }
 }
 
@@ -186,8 +195,6 @@ TEST_CASE("wrong calls for a device: a status and a sentence each", "[api_device
     sepal_problem other = problem;
     other.k = 48;
     CHECK(says(create_says(other, options, SEPAL_UNSUPPORTED), "no kernel for CUDA device 0 ("));
-    other = problem, other.residual = 1;
-    CHECK(says(create_says(other, options, SEPAL_UNSUPPORTED), "no kernel for CUDA device 0 ("));
     other = problem, other.input_strides = {7 * 5 * 128, 5 * 128, 128, 1};
     CHECK(says(create_says(other, options, SEPAL_UNSUPPORTED), "no kernel for CUDA device 0 ("));
     options.allow_reference = 1;
@@ -221,7 +228,21 @@ TEST_CASE("wrong calls for a device: a status and a sentence each", "[api_device
     void *const roomy = device->allocate(in_bytes + 16);
     CHECK(says(run_says(static_cast<char *>(roomy) + 4, out), "the input is aligned to 4 bytes; kernels of GPUs need 16"));
     device->release(roomy);
-    CHECK(says(run_says(in, out, 0, out), "no kernel for GPUs adds one"));
+    CHECK(says(run_says(in, out, 0, out), "the problem has no residual"));
+    {
+        const Tensors added = tensors_of("residual");
+        const api::Plan adding(to_c(added.problem), to_c(added.weights()), on(*device));
+        const size_t bytes = size_t(added.problem.output_elements()) * 4;
+        api::Run run;
+        void *const from = device->allocate(bytes), *const to = device->allocate(bytes);
+        run.input = from, run.output = to;
+        CHECK(says(said(sepal_plan_run_with(adding.get(), &run), SEPAL_INVALID_ARGUMENT), "the pointer to the skip tensor is null"));
+        run.skip = to;
+        CHECK(says(said(sepal_plan_run_with(adding.get(), &run), SEPAL_INVALID_ARGUMENT), "the skip tensor overlaps the output"));
+        run.skip = memory;
+        CHECK(says(said(sepal_plan_run_with(adding.get(), &run), SEPAL_INVALID_ARGUMENT), "the skip tensor: "));
+        device->release(from), device->release(to);
+    }
 
     const auto device_says = [](sepal_status status) { return said(status, SEPAL_INVALID_ARGUMENT); };
     sepal_device *none = reinterpret_cast<sepal_device *>(8);

@@ -17,19 +17,17 @@
 using namespace sepal;
 
 namespace {
-
 std::atomic<int64_t> allocations{0};         // of the whole program
 std::atomic<int64_t> allocations_left{-1};   // before one fails; negative: none does
-
-bool may_allocate() {
-    allocations++;
-    return allocations_left < 0 || allocations_left-- > 0;
-}
-
 }  // namespace
 
 // The C library's functions, counted, and failing where a test says so.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static bool may_allocate() {
+    allocations++;
+    return allocations_left < 0 || allocations_left-- > 0;
+}
+
 extern "C" {
 void *__libc_malloc(size_t);
 void *__libc_memalign(size_t, size_t);
@@ -369,6 +367,25 @@ TEST_CASE("a problem that only the reference takes is refused unless it is allow
     Options options;
     options.allow_reference = 1;
     CHECK(says(sepal_plan_variant(make_plan(t, &options).get()), "reference"));
+    CHECK(is_right(t, run(t, make_plan(t, &options).get())));
+}
+
+TEST_CASE("a problem that needs more scratch memory than kernels can have is refused when the plan is created", "[api]") {
+    ConvProblem p;
+    p.h = 8, p.w = 1, p.c = 14, p.k = 2, p.r = p.s = 3;
+    p.dilation_h = p.dilation_w = 65536;  // the padded input that one output meets has more than 2^34 pixels
+    const Tensors t = make_exact_tensors(p, 2);
+    const sepal_problem problem = to_c(p);
+    const sepal_weights weights = to_c(t.weights());
+    const std::string text = create_says(&problem, &weights, nullptr, SEPAL_UNSUPPORTED);
+    CHECK(says(text, "no kernel on this CPU takes conv2d"));
+    CHECK(says(text, "scratch memory of a strip of outputs may be "));
+    CHECK(says(text, "allow_reference"));
+    Options options;
+    options.variant = "conv2d_f32_nhwc_x64_hand";
+    CHECK(says(create_says(&problem, &weights, &options, SEPAL_UNSUPPORTED), "allowed: 2147483647"));
+    options.variant = nullptr;
+    options.allow_reference = 1;  // which has none
     CHECK(is_right(t, run(t, make_plan(t, &options).get())));
 }
 

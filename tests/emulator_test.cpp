@@ -657,6 +657,24 @@ TEST_CASE("what a launch did is counted", "[emulator]") {
         CHECK(wavefronts(at(8, two)) == std::pair<uint64_t, uint64_t>{2, 2});
         CHECK(wavefronts(at(16, wide)) == std::pair<uint64_t, uint64_t>{4, 4});
         CHECK(wavefronts(at(128, wide)) == std::pair<uint64_t, uint64_t>{32, 4});
+        // Loads whose lanes l and l ^ 1, or l and l ^ 2, ask for the same.
+        const auto loads = [&](int stride, int divided, int times, const std::string &load, int row = 0) {
+            const std::string address = fmt::format("mov.b32 %r1, dynamic; div.u32 %r2, %t, {}; rem.u32 %r3, %r2, {}; mad.lo.s32 %r1, %r3, {}, %r1; and.b32 %r4, %t, 1; mad.lo.s32 %r1, %r4, {}, %r1;",
+                                                    divided, times, stride, row);
+            std::string stores = "mov.b32 %r1, dynamic; mad.lo.s32 %r1, %t, 128, %r1;";
+            for (int at = 0; at < 128; at += 16) stores += fmt::format("st.shared.v4.b32 [%r1+{}], {{%t, %t, %t, %t}};", at);
+            const KernelCounts c = count(stores + "bar.sync 0;" + address + load, {1, 32, 16384});
+            return std::pair{c.shared_loads.wavefronts, c.shared_loads.least_wavefronts};
+        };
+        const std::string load_wide = "ld.shared.v4.b32 {%r5, %r6, %r7, %r8}, [%r1];", load_two = "ld.shared.v2.b32 {%r5, %r6}, [%r1];";
+        CHECK(loads(0, 1, 32, load_wide) == std::pair<uint64_t, uint64_t>{2, 2});    // all the same
+        CHECK(loads(128, 2, 1, load_wide) == std::pair<uint64_t, uint64_t>{2, 2});
+        CHECK(loads(16, 2, 4, load_wide) == std::pair<uint64_t, uint64_t>{2, 2});    // 4 by lanes 2, 3 and so on, in pairs
+        CHECK(loads(128, 2, 4, load_wide) == std::pair<uint64_t, uint64_t>{8, 2});   // the same in the same banks
+        CHECK(loads(0, 1, 32, load_wide, 16) == std::pair<uint64_t, uint64_t>{2, 2});  // two places, of even and odd lanes
+        CHECK(loads(16, 4, 4, load_wide, 64) == std::pair<uint64_t, uint64_t>{2, 2});  // even and odd lanes in different places, l and l ^ 2 in the same
+        CHECK(loads(16, 1, 4, load_wide) == std::pair<uint64_t, uint64_t>{4, 4});    // four in turn: no pairs
+        CHECK(loads(16, 2, 4, load_two) == std::pair<uint64_t, uint64_t>{1, 1});
     }
     SECTION("arithmetic") {
         const KernelCounts c = count("mov.b32 %r1, 0; setp.lt.u32 %p1, %t, 8; @%p1 fma.rn.f32 %r1, %r1, %r1, %r1; fma.rn.f32 %r1, %r1, "

@@ -83,7 +83,8 @@ class Session(unittest.TestCase):
         self.assertEqual(code, 0, printed)
         outcomes = {s["name"]: s["outcome"] for s in record["steps"]}
         self.assertEqual(list(outcomes), ["sepal_gpu_runtime_tests", "sepal_gpu_peaks_tests", "check", "peak", "bench microbenchmark_f16",
-                                          "peers microbenchmark_f16", "bench microbenchmark", "peers microbenchmark", "memcheck", "racecheck"])
+                                          "peers microbenchmark_f16", "bench microbenchmark", "peers microbenchmark", "candidates microbenchmark_f16",
+                                          "candidates microbenchmark", "memcheck", "racecheck"])
         self.assertIn("skipped: there is no", outcomes.pop("sepal_gpu_runtime_tests"))
         self.assertIn("skipped: there is no", outcomes.pop("sepal_gpu_peaks_tests"))
         self.assertEqual(set(outcomes.values()), {"passed"})
@@ -92,6 +93,10 @@ class Session(unittest.TestCase):
         self.assertEqual(record["peaks"]["peaks"]["f32_gflops"], 65000)
         self.assertEqual(set(record["bench"]), set(gpu_session.SUITES))
         self.assertEqual(record["peers"]["microbenchmark"]["version"], "2.99")
+        self.assertEqual(set(record["candidates"]), set(gpu_session.SUITES))
+        for step in record["steps"]:  # peaks are measured once
+            self.assertEqual("--machine" in step["command"], step["name"].startswith(("bench", "candidates")), step)
+        self.assertIn(f"--candidates {gpu_session.CANDIDATES}", record["steps"][8]["command"])
         self.assertIn("sanitized.json", record["steps"][-1]["last_lines"][-1])
         for line in ("Peaks: f32_gflops 65000", "conv2d.b1       own", "depsep.b1       other", "skipped: not built", "warm 7.00 us: eager"):
             self.assertIn(line, printed)
@@ -127,15 +132,25 @@ class Session(unittest.TestCase):
                                 check=False)
         self.assertEqual(answer.returncode, 0, answer.stderr)
         lines = answer.stdout.splitlines()
-        self.assertEqual(len(lines), 2 * 11)
+        self.assertEqual(len(lines), 2 * 13)
         self.assertEqual(lines[0], "# build, at most 100 s")
         for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --seconds 0.3 --json",
-                     "--peers all --peers-python /opt/python3", "compute-sanitizer --tool racecheck"):
+                     "--peers all --peers-python /opt/python3", "compute-sanitizer --tool racecheck", "--candidates " + gpu_session.CANDIDATES):
             self.assertIn(text, answer.stdout)
+        answer = subprocess.run([os.path.join(TOOLS, "gpu_session.sh"), "--dry-run", "--candidates", "none"], capture_output=True, text=True, check=False)
+        self.assertNotIn("candidates", answer.stdout)
+
+    def test_a_step_that_is_ended_leaves_what_it_had_written(self):
+        self.program("build/tools/sepal", ACTOR + 'if name == "bench":\n    import time\n    time.sleep(60)\n')
+        with mock.patch.object(gpu_session, "RESERVE_SECONDS", 7):
+            code, _, record = self.run_session("--seconds", "10", "--peers-python", "", "--only", "bench microbenchmark_f16")
+        self.assertEqual(code, 1)
+        self.assertRegex(record["steps"][0]["outcome"], r"^failed: not done after [123] s$")
+        self.assertEqual(record["bench"]["microbenchmark_f16"]["results"][0]["problem"], "conv2d.b1")
 
     def test_bad_input_is_one_sentence(self):
         for arguments, sentence in ((("--device", "opencl"), '--device is "opencl"; allowed: cuda and cuda:INDEX'),
-                                    (("--seconds", "5"), "--seconds is 5; allowed: 10 to 86400"), ((), "--build: there is no folder"),
+                                    (("--seconds", "5"), "--seconds is 5; allowed: 10 to 86400"), (("--dry-run", "--candidates", "/none.json"), "--candidates: there is no file /none.json"), ((), "--build: there is no folder"),
                                     (("--dry-run", "--only", "x"), '--only: there is no step "x"; there are sepal_gpu_runtime_tests')):
             code, printed, record = self.run_session(*arguments)
             self.assertEqual((code, record), (2, None))

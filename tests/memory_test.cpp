@@ -3,6 +3,7 @@
 // process itself never runs a kernel, so the children do not inherit threads that are not there.
 #include "catch.h"
 #include "guarded_array.h"
+#include "runtime/scratch.h"
 #include "support.h"
 
 #include <fmt/format.h>
@@ -113,6 +114,41 @@ void check_guarded(Side side) {
 
 TEST_CASE("nothing beyond the end of the tensors is touched", "[memory]") { check_guarded(Side::after); }
 TEST_CASE("nothing before the begin of the tensors is touched", "[memory]") { check_guarded(Side::before); }
+
+TEST_CASE("kernels for any shape have no more scratch memory than problems are refused by", "[memory]") {
+    Report &report = shared_report();
+    for (const Variant *v : runnable_variants()) {
+        if (!v->takes_strides() || v->is_reference()) continue;
+        CHECK(in_child(report, [&]() -> std::string {
+            for (const ConvProblem &p : problems_to_check(*v)) {
+                if (is_large(p)) continue;
+                const Tensors t = make_exact_tensors(p, check_seed);
+                Status status;
+                const std::unique_ptr<Plan> plan = Plan::create(p, *v, t.weights(), status);
+                ScratchBytes scratch;
+                Execution execution;
+                execution.threads = 1;
+                execution.measured = &scratch;
+                std::vector<float> output(t.output.size());
+                if (plan) status = plan->run(t.input.data(), output.data(), p.residual ? t.skip.data() : nullptr, execution);
+                if (!status.ok()) return status.message;
+                if (double(scratch.of(1)) > most_scratch_bytes(p))
+                    return fmt::format("{} needs {} bytes for {}; the most is said to be {:.0f}", v->name, scratch.of(1), p.key(), most_scratch_bytes(p));
+            }
+            return {};
+        }) == "");
+    }
+}
+
+TEST_CASE("no suite has a problem that comes near what scratch memory can be", "[memory]") {
+    int problems = 0;
+    for (const std::string &suite : suite_names())
+        for (const ConvProblem &p : load_suite(suite).problems) {
+            CHECK(most_scratch_bytes(p) < 2147483647.0 / 16);
+            problems++;
+        }
+    CHECK(problems > 100);
+}
 
 TEST_CASE("the guards notice a forbidden access", "[memory]") {
     Report &report = shared_report();

@@ -233,7 +233,9 @@ TEST_CASE("peers: the real ones agree with the reference", "[peer]") {
         {"name": "depthwise", "op": "depthwise", "h": 10, "w": 10, "c": 8, "r": 5, "s": 5, "multiplier": 2, "bias": true, "activation": "relu"},
         {"name": "pointwise", "op": "pointwise", "n": 2, "h": 5, "w": 7, "c": 24, "k": 40, "activation": "hardswish"},
         {"name": "depsep", "op": "depsep", "h": 14, "w": 14, "c": 32, "k": 48, "r": 3, "s": 3, "stride": 2, "mid_bias": true, "mid_activation": "relu6",
-         "bias": true, "activation": "relu"}]})", "test");
+         "bias": true, "activation": "relu"},
+        {"name": "planes", "op": "conv2d", "n": 2, "h": 11, "w": 10, "c": 16, "k": 32, "r": 3, "s": 3, "stride": 2, "bias": true, "layout": "nchw"},
+        {"name": "pair of planes", "op": "depsep", "h": 9, "w": 14, "c": 32, "k": 48, "r": 3, "s": 3, "layout": "nchw"}]})", "test");
     for (const std::string &name : peer_names()) {
         Peer peer(name, tools, 1);
         for (const ConvProblem &problem : set.problems) {

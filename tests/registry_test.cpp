@@ -221,6 +221,8 @@ TEST_CASE("conditions look at the field they name", "[registry]") {
         CHECK(!Condition{field, Condition::Relation::equal, v + 1}.holds(p));
         CHECK(Condition{field, Condition::Relation::at_least, v}.holds(p));
         CHECK(!Condition{field, Condition::Relation::at_least, v + 1}.holds(p));
+        CHECK(Condition{field, Condition::Relation::at_most, v}.holds(p));
+        CHECK(!Condition{field, Condition::Relation::at_most, v - 1}.holds(p));
     }
     CHECK(!field_from_name("nonesuch"));
 }

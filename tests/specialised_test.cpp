@@ -446,9 +446,9 @@ TEST_CASE("fetching the next strip ahead changes no result; it is done where the
 
 namespace {
 
-void check_nchw(ConvProblem p, const NchwSchedule &knobs = {}) {
+void check_nchw(ConvProblem p, const NchwSchedule &knobs = {}, const std::vector<Isa> &isas = {Isa::avx512, Isa::avx2, Isa::x64}) {
     p.layout = Layout::nchw;
-    for (Isa isa : {Isa::avx512, Isa::avx2, Isa::x64}) {
+    for (Isa isa : isas) {
         if (!Cpu::detect().runs(isa)) continue;  // check() tells
         INFO(p.key() << " " << name(isa));
         REQUIRE(why_not_valid(derive_nchw(knobs, p.op, isa, p), p.op, isa) == "");
@@ -478,6 +478,42 @@ TEST_CASE("NCHW: rows around vectors and tiles, strides, dilation, groups, multi
                 p.multiplier = stride;
                 check_nchw(p);
             }
+}
+
+TEST_CASE("NCHW: a depthwise convolution or half reads the input in place or a copy of it", "[specialised]") {
+    NchwSchedule in_place, copied;
+    in_place.staging = 1, copied.staging = 2;
+    for (Operator op : {Operator::depthwise, Operator::depsep})
+        for (int64_t w : {1, 15, 17, 40, 48}) {
+            ConvProblem p = conv2d(13, w, 5, op == Operator::depsep ? 14 : 0, 3, 5);
+            p.op = op;
+            check_nchw(p, copied);
+            if (!Cpu::detect().runs(Isa::avx2)) continue;  // check_nchw() tells
+            for (int64_t dilation : {1, 3}) {
+                p.dilation_h = p.dilation_w = dilation;
+                check_nchw(p, in_place, {Isa::avx512, Isa::avx2});
+            }
+            p.dilation_h = p.dilation_w = 1;
+            p.layout = Layout::nchw;
+            CHECK(derive_nchw({}, op, Isa::avx512, p).staging == 1);
+            CHECK(derive_nchw({}, op, Isa::x64, p).staging == 2);
+            CHECK(derive_nchw({}, op, Isa::avx512, strided(p, 2)).staging == 2);
+        }
+    CHECK(why_not_valid(derive_nchw(in_place, Operator::depthwise, Isa::x64, {}), Operator::depthwise, Isa::x64) ==
+          "knob \"staging\" is 1; allowed for depthwise with nchw and x64: 2 to 2");
+}
+
+TEST_CASE("NCHW: a residual is added to tiles, tails of pixels and of channels", "[specialised]") {
+    for (int64_t w : {1, 16, 35}) {
+        ConvProblem p = pointwise(3, w, 10, 27);
+        p.residual = true;
+        check_nchw(p);
+        p = conv2d(5, w, 6, 27, 3, 3);
+        p.residual = true;
+        check_nchw(p);
+        p.op = Operator::depsep;
+        check_nchw(p);
+    }
 }
 
 TEST_CASE("NCHW: fetching ahead changes no result; it is done where the input comes from beyond L2", "[specialised]") {

@@ -4,6 +4,7 @@
 #include "passes/fragments.h"
 #include "passes/ptx_edits.h"
 #include "schedules/gpu/tensor_core_tile.h"
+#include "tools/compile/kernel_spec.h"
 
 #include <Halide.h>
 
@@ -210,6 +211,20 @@ TEST_CASE("what tensor cores cannot take is said in one sentence", "[tensor_core
     staged = derive(staged, Operator::conv2d, deep);
     CHECK_THAT(why_not_on_tensor_cores(deep, staged), Contains("shared memory"));
     CHECK_THAT(why_not_on_tensor_cores(deep), Equals(""));
+}
+
+TEST_CASE("a depsep of any shape takes as many channels as every architecture has shared memory for", "[tensor_core]") {
+    const TensorCoreTile any = derive({}, Operator::depsep, std::nullopt);
+    const int64_t most = most_depsep_channels(any);
+    CHECK(most > 1024);
+    CHECK_THAT(why_not_on_tensor_cores(problem(Operator::depsep, 1, 4, 4, most, 16), any), Equals(""));
+    CHECK_THAT(why_not_on_tensor_cores(problem(Operator::depsep, 1, 4, 4, most + 32, 16), any), Contains("shared memory"));
+    const KernelSpec spec = any_shape_on_tensor_cores(Operator::depsep, Isa::sm80, {}, {{Field::multiplier, Condition::Relation::equal, 1}});
+    const auto limit = std::find_if(spec.when.begin(), spec.when.end(), [](const Condition &c) { return c.relation == Condition::Relation::at_most; });
+    REQUIRE(limit != spec.when.end());
+    CHECK(limit->text() == "c <= " + std::to_string(most));
+    const KernelSpec conv = any_shape_on_tensor_cores(Operator::conv2d, Isa::sm80, {}, {});
+    CHECK(std::none_of(conv.when.begin(), conv.when.end(), [](const Condition &c) { return c.relation == Condition::Relation::at_most; }));
 }
 
 TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once", "[tensor_core]") {

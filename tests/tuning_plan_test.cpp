@@ -192,6 +192,46 @@ TEST_CASE("a row names its types, f32 where it names none", "[tuning]") {
     CHECK(why_not == "the hand-written schedules for CPUs are for f32, not f16");
 }
 
+TEST_CASE("a file of candidates makes kernels for a problem; those of the project suit its suites", "[tuning]") {
+    const TemporaryFolder folder;
+    ConvProblem p = small_problem();
+    p.op = Operator::conv2d;
+    p.h = p.w = 224, p.c = p.k = 128, p.r = p.s = 3;
+    const auto plan = [&](const std::string &rows, const ConvProblem &problem, Isa isa) { return plan_candidates(folder.write("c.json", R"({"variants": [)" + rows + "]}"), problem, isa); };
+    const std::string rows = R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"q_lanes": 2, "c_block": 16}},
+                                {"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"q_lanes": 2, "c_block": 16}},
+                                {"op": "pointwise", "isa": ["sm80"], "scheduler": "hand", "knobs": {"q_lanes": 2}},
+                                {"op": "conv2d", "dtype": ["f16"], "isa": ["sm80"], "scheduler": "hand", "knobs": {"tensor_cores": 2, "c_unroll": 4}},
+                                {"op": "conv2d", "isa": ["avx2"], "scheduler": "hand", "knobs": {"q_tile": 5}})";
+    const std::vector<KernelSpec> gpu = plan(rows, p, Isa::sm80);
+    REQUIRE(gpu.size() == 1);
+    CHECK(gpu[0].name.find("conv2d_f32_nhwc_sm80_hand_cb16_ql2_h224_") == 0);
+    CHECK(gpu[0].generator_params.at("c_block") == "16");
+    const std::vector<KernelSpec> cpu = plan(rows, p, Isa::avx2);
+    REQUIRE(cpu.size() == 1);
+    CHECK(cpu[0].generator_params.at("q_tile") == "5");
+    ConvProblem half = p;
+    half.dtype = DType::f16;
+    REQUIRE(plan(rows, half, Isa::sm80).size() == 1);
+    CHECK(plan(rows, half, Isa::sm80)[0].generator == "conv2d_mma");
+
+    const auto refused = [&](const std::string &row, const std::string &part) {
+        CHECK_THAT(bad_input([&] { plan(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand"},)" + row, p, Isa::sm80); }), Contains("c.json: variant 1: ") && Contains(part));
+    };
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "suite": "microbenchmark"})", "has \"suite\"; a candidate is for every problem that is measured");
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "when": {"groups": 1}})", "has \"when\"");
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "li2018"})", "field \"scheduler\" is \"li2018\"; allowed for a candidate: hand");
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"qq": 2}})", "unknown knob \"qq\"");
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"q_lanes": 2, "c_block": 24}})", "knob \"c_block\" is 24; allowed with staging 2: what divides 128 channels");
+    refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"tensor_cores": 2}})", "knob \"tensor_cores\" is for");
+    CHECK_THAT(bad_input([&] { plan_candidates(folder.path("none.json"), p, Isa::sm80); }), Contains("none.json") && Contains("cannot be read"));
+
+    size_t planned = 0;
+    for (const char *suite : {"microbenchmark", "microbenchmark_f16"})
+        for (const ConvProblem &problem : load_suite(suite).problems) planned += plan_candidates(SEPAL_GPU_CANDIDATES, problem, Isa::sm80).size();
+    CHECK(planned > 60);
+}
+
 TEST_CASE("a residual is a kernel of its own: of a row's condition, or of a problem", "[tuning]") {
     const TemporaryFolder folder;
     const auto plan = [&](const std::string &row) {
@@ -212,7 +252,6 @@ TEST_CASE("a residual is a kernel of its own: of a row's condition, or of a prob
     refused(R"("op": "conv2d", "isa": ["avx2"], "when": {"residual": 0})", "condition \"residual\" is 0; allowed: 1");
     refused(R"("op": "conv2d", "isa": ["avx2"], "when": {"residual": ">= 1"})", "condition \"residual\" is \">= 1\"; allowed: 1");
     refused(R"("op": "depthwise", "isa": ["avx2"], "when": {"residual": 1})", "condition \"residual\" is for conv2d, pointwise and depsep");
-    refused(R"("op": "conv2d", "isa": ["sm80"], "when": {"residual": 1})", "condition \"residual\" is for CPUs; field \"isa\" holds sm80");
 
     ConvProblem p = small_problem();
     const KernelSpec without = specialise(p, Isa::avx2, "hand");
@@ -221,8 +260,7 @@ TEST_CASE("a residual is a kernel of its own: of a row's condition, or of a prob
     CHECK(with.name == without.name + "_res1");
     CHECK(with.residual);
     std::string why_not;
-    CHECK(!specialise_for(p, Processor(Backend::cuda), why_not));
-    CHECK(why_not == "no kernel for GPUs adds a residual");
+    CHECK(specialise_for(p, Processor(Backend::cuda), why_not)->residual);
 }
 
 TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
@@ -249,6 +287,7 @@ TEST_CASE("a row names its layouts, nhwc where it names none", "[tuning]") {
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["sm80"], "scheduler": "hand"})", "\"layout\" holds \"nchw\", for which there are schedules hand, of f32 on CPUs, and reference");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 20}})", "knob \"q_tile\" is 20; allowed with nchw: whole vectors");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"q_tile": 64, "k_tile": 8}})", "takes 37 vector registers");
+    refused(R"({"op": "depthwise", "layout": ["nchw"], "isa": ["x64"], "scheduler": "hand", "knobs": {"staging": 1}})", "knob \"staging\" is 1; allowed for depthwise with nchw and x64: 2 to 2");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"winograd": 4}})", "unknown knob \"winograd\"");
     refused(R"({"op": "conv2d", "layout": ["nchw"], "isa": ["avx512"], "scheduler": "hand", "knobs": {"streaming": 2}})", "knob \"streaming\" is 2");
     ConvProblem p = small_problem();

@@ -53,11 +53,15 @@ Status run_on_gpu(const Variant &variant, const std::shared_ptr<GpuDevice> &gpu,
     GpuArray input = GpuArray::allocate(gpu, values.bytes(), status);
     if (status.ok()) status = input.upload(values.data(), values.bytes());
     if (!status.ok()) return status;
+    const AlignedArray added(p.dtype, tensors.skip);
+    GpuArray skip = p.residual ? GpuArray::allocate(gpu, added.bytes(), status) : GpuArray();
+    if (status.ok() && p.residual) status = skip.upload(added.data(), added.bytes());
+    if (!status.ok()) return status;
     GpuArray around = GpuArray::allocate(gpu, output_bytes + 2 * guard, status);
     if (status.ok()) status = around.fill(unwritten_byte);
     if (!status.ok()) return status;
     GpuArray output = GpuArray::part(around, guard, output_bytes, status);
-    if (status.ok()) status = plan->run(input, output);
+    if (status.ok()) status = plan->run(input, output, p.residual ? &skip : nullptr);
     if (status.ok()) status = gpu->synchronize();
     downloaded.resize(size_t(around.bytes()));
     return status.ok() ? around.download(downloaded.data(), around.bytes()) : status;

@@ -11,6 +11,7 @@
 #include "bench/threads.h"
 #include "tools/command.h"
 #include "tools/compile/in_process.h"
+#include "tools/compile/plan_kernels.h"
 #include "tools/device_option.h"
 #include "tools/emulated_report.h"
 #include "tools/files.h"
@@ -41,7 +42,7 @@ constexpr double most_emulated_seconds = 10;  // for a variant on a problem that
 constexpr const char *unfused_name = "unfused";
 
 struct Options : MeasuredProblems {
-    std::string variants, json, csv, html, machine, tuning, peers, peers_python;
+    std::string variants, json, csv, html, machine, tuning, candidates, peers, peers_python;
     double seconds = default_seconds;
     DeviceOption device;
 };
@@ -53,6 +54,10 @@ public:
     Target(const ChosenDevice &device, GpuMachine gpu) : device_(device), gpu_(std::move(gpu)) {}
     Processor processor() const { return device_.processor(); }
     bool on_gpu() const { return device_.gpu != nullptr; }
+    // Of a CUDA device that measures, as ptxas names it; empty otherwise. (What the emulator reports is of all architectures.)
+    std::string arch() const {
+        return on_gpu() && !device_.emulated && processor().backend() == Backend::cuda ? fmt::format("sm_{}", device_.gpu->info().compute_capability) : "";
+    }
     std::string table(int threads) const { return on_gpu() ? gpu_machine_text(gpu_) : machine_table(cpu_, threads); }
     nlohmann::ordered_json json() const { return on_gpu() ? to_json(gpu_) : to_json(cpu_); }
     double estimate(const ConvProblem &problem, int candidates, const RunnerOptions &options) const {
@@ -95,6 +100,7 @@ std::string command_line(const Options &o, const std::string &name, const std::s
     if (o.device.text() != "cpu") line += " --device " + word(o.device.text());
     line += fmt::format(" --threads {}", o.threads);
     if (!o.tuning.empty()) line += " --tuning " + word(o.tuning);
+    if (!o.candidates.empty()) line += " --candidates " + word(o.candidates);
     if (o.seconds != default_seconds) line += fmt::format(" --seconds {}", o.seconds);
     return line;
 }
@@ -109,7 +115,8 @@ std::string utc_date() {
 // The kernels compiled in process for one run of the command. One that failed is remembered as its error.
 class InProcessKernels {
 public:
-    explicit InProcessKernels(const KnobSource &knobs) : knobs_(knobs) {}
+    // arch: of the GPU, such as "sm_90": machine code is made for it only. Empty: for all.
+    InProcessKernels(const KnobSource &knobs, std::string arch) : knobs_(knobs), arch_(std::move(arch)) {}
 
     // For a GPU, or the best ISA of the CPU whose hand-written schedule takes the problem. Null, with `error` set, when there is none or it
     // could not be compiled. `tell` is called before a compilation.
@@ -122,11 +129,32 @@ public:
         return compiled.kernel.get();
     }
 
+    // Of that spec. Otherwise the same.
+    const InProcessKernel *candidate(const KernelSpec &spec, const ConvProblem &problem, const std::function<void(const std::string &)> &tell, std::string &error) {
+        const auto [entry, is_new] = kernels_.try_emplace(to_json(spec));
+        Compiled &compiled = entry->second;
+        if (is_new) {
+            tell(fmt::format("{}: compiling the candidate {}", problem.name, spec.name));
+            compile(compiled, spec);
+        }
+        error = compiled.error;
+        return compiled.kernel.get();
+    }
+
 private:
     struct Compiled {
         std::unique_ptr<InProcessKernel> kernel;
         std::string error;
     };
+
+    void compile(Compiled &compiled, const KernelSpec &spec) const {
+        try {
+            compiled.kernel = compile_in_process(spec, arch_);
+            compiled.error.clear();
+        } catch (const std::runtime_error &e) {
+            compiled.error = e.what();
+        }
+    }
 
     void compile(Compiled &compiled, const ConvProblem &problem, const Processor &processor, const std::function<void(const std::string &)> &tell) const {
         const std::optional<KernelSpec> spec = knobs_.specialise(problem, processor, compiled.error);
@@ -134,15 +162,11 @@ private:
         const std::string origin = knobs_.origin(*spec, problem);
         tell(fmt::format("{}: no {} {} variant specialised to it is compiled in; compiling one in process{}", problem.name,
                          origin.empty() ? "hand-written" : "such tuned", name(problem.op), origin.empty() ? "" : "; " + origin));
-        try {
-            compiled.kernel = compile_in_process(*spec);
-            compiled.error.clear();
-        } catch (const std::runtime_error &e) {
-            compiled.error = e.what();
-        }
+        compile(compiled, *spec);
     }
 
     const KnobSource &knobs_;
+    std::string arch_;
     std::map<std::string, Compiled> kernels_;
 };
 
@@ -152,7 +176,7 @@ const std::vector<std::string> &known_peers(const Processor &processor) { return
 class Selection {
 public:
     Selection(const Options &o, const KnobSource &knobs, const Target &target, const PeerTools &tools)
-        : o_(o), knobs_(knobs), target_(target), processor_(target.processor()), kernels_(knobs) {
+        : o_(o), knobs_(knobs), target_(target), processor_(target.processor()), kernels_(knobs, target.arch()) {
         if (o.peers.empty()) return;
         const std::string device = target.on_gpu() ? fmt::format("cuda:{}", parse_device(o.device.text()).index) : "cpu";
         for (const std::string &peer : parse_peers(o.peers, known_peers(target.processor()))) peers_.push_back(std::make_unique<Peer>(peer, tools, o.threads, device));
@@ -193,6 +217,16 @@ public:
                 own.unavailable = "cannot be compiled in process: " + error;
                 add(own, "hand, in process");
             }
+        }
+        for (const KernelSpec &spec : o_.candidates.empty() ? std::vector<KernelSpec>() : plan_candidates(o_.candidates, problem, processor_.best)) {
+            const auto has_name = [&](const Variant *v) { return v->name == spec.name; };
+            if (!wanted(spec.name) || std::any_of(chosen.begin(), chosen.end(), has_name)) continue;
+            Candidate own = common;
+            std::string error;
+            const InProcessKernel *kernel = compile && fits ? kernels_.candidate(spec, problem, tell, error) : nullptr;
+            if (kernel) own.variant = &kernel->variant(), own.compile_seconds = kernel->compile_seconds();
+            if (!error.empty()) own.unavailable = "cannot be compiled in process: " + error;
+            if (kernel || !error.empty() || !compile) add(own, spec.name);
         }
         for (const Variant *v : chosen) {
             Candidate c = common;
@@ -281,6 +315,12 @@ void write_outputs(const Options &o, const HtmlTools &tools, const nlohmann::ord
         if (!file.empty()) fmt::print("written: {}\n", file);
 }
 
+// What there is so far, after each problem but the last: whoever ends the command early has it.
+void keep(const Options &o, const nlohmann::ordered_json &report, const std::string &csv) {
+    if (!o.json.empty()) write_file(o.json, {report.dump(2) + "\n"});
+    if (!o.csv.empty()) write_file(o.csv, {csv});
+}
+
 void print_title(const Options &o, const ProblemSet &set) {
     fmt::print("{}\n{}{}", set.title.empty() ? (o.suite.empty() ? o.problems : o.suite) : set.title, set.description, set.description.empty() ? "" : "\n");
 }
@@ -344,6 +384,11 @@ int bench_in_emulator(const Options &o, const ChosenDevice &device, const Proble
     fmt::print("\nKernels run in the emulator: what follows is calculated, not measured on a GPU.\n{}\n", static_report_legend);
     Progress progress(0);
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    const auto whole_report = [&](bool complete) {
+        return nlohmann::ordered_json{{"device", device.option}, {"calculated", true}, {"note", "calculated, not measured on a GPU"},
+                                      {"title", set.title}, {"description", set.description}, {"command", command_line(o, o.name, o.variants, "")},
+                                      {"date", utc_date()}, {"complete", complete}, {"legend", static_report_legend}, {"static_reports", all}};
+    };
     std::vector<StaticReport> kernels;
     bool any = false, failed = false;
     const auto tell = [&](const std::string &sentence) {
@@ -379,14 +424,12 @@ int bench_in_emulator(const Options &o, const ChosenDevice &device, const Proble
                 report(*c.variant, problem);
             }
         }
+        keep(o, whole_report(false), "");
     }
     progress.clear();
     if (!any) throw no_candidates(o);
     fmt::print("Calculated, for {}; bounds on {}:\n{}", "the newest architecture of each", gpu_model("h200").title, summary_text(kernels));
-    const nlohmann::ordered_json json = {{"device", device.option}, {"calculated", true}, {"note", "calculated, not measured on a GPU"},
-                                         {"title", set.title}, {"description", set.description}, {"command", command_line(o, o.name, o.variants, "")},
-                                         {"date", utc_date()}, {"legend", static_report_legend}, {"static_reports", all}};
-    write_outputs(o, tools, json, "", temporary_folder);
+    write_outputs(o, tools, whole_report(true), "", temporary_folder);
     return failed ? exit_check_failed : exit_ok;
 }
 
@@ -440,6 +483,7 @@ int bench(const Options &o) {
     std::fflush(stdout);
 
     progress.emplace(total);
+    const RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
     std::vector<Result> results;
     for (size_t i = 0; i < set.problems.size(); i++) {
         const ConvProblem &problem = set.problems[i];
@@ -464,9 +508,9 @@ int bench(const Options &o) {
         fmt::print("{}", table_block(block));
         std::fflush(stdout);
         results.insert(results.end(), block.begin(), block.end());
+        if (i + 1 < set.problems.size()) keep(o, report_json(target.json(), results, run, false), report_csv(results));
     }
     fmt::print("{}", network_text(network_totals(results)));
-    const RunDescription run{command_line(o, o.name, o.variants, o.peers), utc_date(), set.title, set.description};
     write_outputs(o, tools, report_json(target.json(), results, run), report_csv(results), temporary_files ? temporary_files->path() : "");
     return std::any_of(results.begin(), results.end(), [](const Result &r) { return r.check == "failed" && !r.candidate.peer; }) ? exit_check_failed : exit_ok;
 }
@@ -488,6 +532,7 @@ void add_bench_command(CLI::App &app, int &exit_code) {
     o->device.add_to(*command);
     command->add_option("--machine", o->machine, "Take the machine's peaks from this file of `sepal peak --json` (default: measured once and kept)");
     command->add_option("--tuning", o->tuning, "Take the knobs of kernels from this file of tuning records, where it has one for the problem");
+    command->add_option("--candidates", o->candidates, "Also measure the kernels of this file, compiled in process for each problem: rows of hand-written variants with their knobs");
     command->add_option("--seconds", o->seconds, "Time to spend on each problem and variant")->capture_default_str();
     command->callback([o, &exit_code] { exit_code = bench(*o); });
 }

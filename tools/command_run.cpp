@@ -91,8 +91,10 @@ Status compute(const ConvProblem &p, const Variant &variant, const std::shared_p
     GpuArray from = GpuArray::allocate(device.gpu, input.bytes(), status);
     if (!status.ok()) return status;
     GpuArray to = GpuArray::allocate(device.gpu, output.bytes(), status);
+    GpuArray added = status.ok() && p.residual ? GpuArray::allocate(device.gpu, skip.bytes(), status) : GpuArray();
     if (status.ok()) status = from.upload(input.data(), input.bytes());
-    if (status.ok()) status = plan->run(from, to);
+    if (status.ok() && p.residual) status = added.upload(skip.data(), skip.bytes());
+    if (status.ok()) status = plan->run(from, to, p.residual ? &added : nullptr);
     return status.ok() ? to.download(output.data(), output.bytes()) : status;
 }
 

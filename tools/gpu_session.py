@@ -2,8 +2,9 @@
 
 Every step is a command with a time limit, whose output goes to a file; what becomes of one does not stop the others. The record:
 {"format", "device", "date", "commit", "driver", "gpu": {...}, "steps": [{"name", "command", "outcome", "exit_code", "seconds", "limit", "last_lines"}],
-"peaks": what `sepal peak --json` writes, "bench": {suite: what `sepal bench --json` writes}, "peers": {suite: what bench/peers/gpu_bench.py
-writes}}; null or absent is what no step brought.
+"peaks": what `sepal peak --json` writes, "bench": {suite: what `sepal bench --json` writes}, "candidates": {suite: the same of schedules that are to
+be compared}, "peers": {suite: what bench/peers/gpu_bench.py writes}}; null or absent is what no step brought. Of a bench that was ended early there is
+what it measured until then ("complete" is false).
 """
 
 import argparse
@@ -21,8 +22,11 @@ import sys
 import time
 import typing
 
+from files import write_file
+
 SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FORMAT = 1
+CANDIDATES = os.path.join(SOURCES, "schedules", "gpu", "candidates.json")
 SUITES = ("microbenchmark_f16", "microbenchmark")
 LAST_LINES = 12
 # A build may have been made where the sources were elsewhere.
@@ -73,9 +77,13 @@ class Step:
     command: list
     limit: float          # seconds
     writes: str = None    # a JSON file
-    kind: str = None      # where in the record that goes: "peaks", "bench", "peers"
+    kind: str = None      # where in the record that goes: "peaks", "bench", "candidates", "peers"
     suite: str = None
     only_if: typing.Callable = None  # () -> why it is not done, or ""
+    machine: str = None   # a file that an earlier step may have left: peaks that need not be measured again
+
+    def words(self):
+        return self.command + (["--machine", self.machine] if self.machine and os.path.exists(self.machine) else [])
 
 
 def has_peer(path):
@@ -109,12 +117,17 @@ def plan(o, folder):
         bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--seconds", "0.3", "--json", report]
         if o.peers_python:
             bench += ["--peers", "all", "--peers-python", o.peers_python]
-            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal, out("peak.json")))
             alone = [o.peers_python, os.path.join(SOURCES, "bench", "peers", "gpu_bench.py"), "--suite", file, "--device", o.device, "--limit", "90", "--json", peers]
             done = (lambda path: lambda: "sepal bench has measured the peers" if has_peer(path) else "")(report)
             steps.append(Step(f"peers {suite}", alone, 120, peers, "peers", suite, done))
         else:
-            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal))
+            steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal, out("peak.json")))
+    for suite in SUITES if o.candidates != "none" else ():
+        report = out(f"candidates_{suite}.json")
+        # The hand-written variants beside, but not those of any shape, nor other schedulers.
+        command = [sepal, "bench", "--device", o.device, "--suite", suite, "--variants", "*_hand*c128*", "--candidates", o.candidates, "--seconds", "0.2", "--json", report]
+        steps.append(Step(f"candidates {suite}", command, 200, report, "candidates", suite, need_sepal, out("peak.json")))
     sanitizer = find_sanitizer()
     problems = out("sanitized.json")
     for tool in ("memcheck", "racecheck"):
@@ -138,11 +151,11 @@ def read_json(path):
 
 def run(step, limit, log):
     """What became of it, as the record has it."""
-    told = {"name": step.name, "command": shlex.join(step.command), "outcome": "", "exit_code": None, "seconds": 0, "limit": round(limit, 1), "last_lines": []}
+    told = {"name": step.name, "command": shlex.join(step.words()), "outcome": "", "exit_code": None, "seconds": 0, "limit": round(limit, 1), "last_lines": []}
     start = time.monotonic()
     try:
         with open(log, "wb") as file:
-            process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True,
+            process = subprocess.Popen(step.words(), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=SOURCES, start_new_session=True,
                                        env={**os.environ, **ENVIRONMENT})
         try:
             told["exit_code"] = process.wait(limit)
@@ -186,6 +199,12 @@ def summary(record):
                 continue
             numbers = [r.get(key) for key in ("median_ms", "gflops", "pct_fma_peak", "pct_roofline")]
             lines.append(f'  {r["problem"]:<16}{r["variant"]:<52}{r.get("cache", ""):<6}' + "".join(f"{n:10.4g}" if n is not None else f'{"-":>10}' for n in numbers))
+    for suite, report in record["candidates"].items():
+        lines += ["", f"{suite}, candidates, the quickest first: problem, ms warm, % of peak, kernel"]
+        timed = [r for r in report.get("results", []) if r.get("median_ms") is not None and r.get("cache") == "warm"]
+        for r in sorted(timed, key=lambda r: (r["problem"], r["median_ms"])):
+            lines.append(f'  {r["problem"]:<16}{r["median_ms"]:10.4g}{r.get("pct_fma_peak") or 0:8.3g}  {r["variant"]}')
+        lines += [f'  {r["problem"]:<16}{r.get("check")}: {r["variant"]}' for r in report.get("results", []) if r.get("median_ms") is None and r.get("cache") != "cold"]
     for suite, report in record["peers"].items():
         lines += ["", f'{suite}, libraries alone: {report.get("version")}']
         for r in report.get("results", []):
@@ -201,6 +220,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=600, help="for all together (default: 600)")
     parser.add_argument("--only", help="only these steps: names with commas between them; what they begin with is enough")
     parser.add_argument("--peers-python", help="a Python with PyTorch for CUDA (default: python3, where it has PyTorch; none: no peers)")
+    parser.add_argument("--candidates", default=CANDIDATES, help="a file of schedules to time beside those of the table, or none (default: schedules/gpu/candidates.json)")
     parser.add_argument("--records", default=os.path.join(SOURCES, "bench", "records", "gpu"), help="folder of the record (default: bench/records/gpu)")
     parser.add_argument("--folder", help="folder of the steps' output (default: build/gpu_session)")
     parser.add_argument("--dry-run", action="store_true", help="print every command and do nothing")
@@ -214,6 +234,10 @@ def main():
         o.build = os.path.abspath(o.build)
         if not os.path.isdir(o.build) and not o.dry_run:
             stop(f"--build: there is no folder {o.build}")
+    if o.candidates != "none":
+        o.candidates = os.path.abspath(o.candidates)
+        if not os.path.isfile(o.candidates):
+            stop(f"--candidates: there is no file {o.candidates}")
     if o.peers_python is None:
         found = shutil.which("python3")
         o.peers_python = found if found and (o.dry_run or has_torch(found)) else ""
@@ -239,7 +263,7 @@ def main():
         json.dump(SANITIZED, file)
     now = datetime.datetime.now(datetime.timezone.utc)
     record = {"format": FORMAT, "device": gpu["name"], "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit(), "driver": None, "gpu": gpu, "steps": [],
-              "peaks": None, "bench": {}, "peers": {}}
+              "peaks": None, "bench": {}, "candidates": {}, "peers": {}}
     path = os.path.join(o.records, f'{slug(gpu["name"])}-{now.strftime("%Y-%m-%d-%H%M%S")}.json')
     for step in steps:
         why = step.only_if() if step.only_if else ""
@@ -248,7 +272,7 @@ def main():
             why = f"the {o.seconds:g} s were over"
         if step.writes and os.path.exists(step.writes):
             os.remove(step.writes)
-        print(f"== {step.name}" + (f": skipped: {why}" if why else f": {shlex.join(step.command)}"), flush=True)
+        print(f"== {step.name}" + (f": skipped: {why}" if why else f": {shlex.join(step.words())}"), flush=True)
         if why:
             record["steps"].append({"name": step.name, "command": shlex.join(step.command), "outcome": f"skipped: {why}", "exit_code": None, "seconds": 0,
                                     "limit": 0, "last_lines": []})
@@ -273,9 +297,7 @@ def main():
 
 def write(record, path):
     """After each step, so that what was measured is there however the session ends."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
+    write_file(path, json.dumps(record, indent=1) + "\n")
 
 
 def has_torch(python):

@@ -24,13 +24,14 @@ constexpr uint32_t data_seed = 1;
 
 // The tensors of a problem on the device, as far as every candidate takes the same.
 struct Arrays {
-    GpuArray input, output, middle;
+    GpuArray input, skip, output, middle;
 
     Status allocate(const ConvProblem &p, const std::shared_ptr<GpuDevice> &device, bool with_middle) {
         const int64_t element = size_in_bytes(p.dtype);
         Status status;
         input = GpuArray::allocate(device, p.input_elements() * element, status);
         if (status.ok()) output = GpuArray::allocate(device, p.output_elements() * element, status);
+        if (status.ok() && p.residual) skip = GpuArray::allocate(device, p.output_elements() * element, status);
         if (status.ok() && with_middle) middle = GpuArray::allocate(device, p.mid_elements() * element, status);
         return status;
     }
@@ -160,13 +161,17 @@ std::vector<Result> run_candidates_on_gpu(const std::vector<Candidate> &candidat
         const AlignedArray input(problem.dtype, tensors->input);
         status = arrays.input.upload(input.data(), input.bytes());
     }
+    if (status.ok() && problem.residual) {
+        const AlignedArray skip(problem.dtype, tensors->skip);
+        status = arrays.skip.upload(skip.data(), skip.bytes());
+    }
     if (!status.ok()) {
         skip_all(entries, status.message);
         return finish();
     }
 
     const auto check_own = [&](Entry &e) {
-        const Status bound = bind_to_gpu(e, *tensors, device, arrays.middle);
+        const Status bound = bind_to_gpu(e, *tensors, device, arrays.skip, arrays.middle);
         if (bound.ok())
             check(e, *tensors, *device, arrays, output);
         else

@@ -46,6 +46,12 @@ class Problem:
     input: typing.Any  # [n, h, w, c], f32
     layers: list
     dtype: str = "f32"  # of input, filters and output; biases are f32. Another type's tensors hold values that it has.
+    layout: str = "nhwc"  # of the problem's input and output. The input here is in NHWC: a library takes what it likes best in any case.
+
+    def in_layout(self, output):
+        """The output [n, p, q, k] in the problem's layout."""
+        output = output.reshape(self.layers[-1].output)
+        return output.transpose(0, 3, 1, 2) if self.layout == "nchw" else output
 
     def nchw(self):
         return NumpyArrays.transposed(self.input, 0, 3, 1, 2)
@@ -101,4 +107,6 @@ def from_tensors(p, tensor, arrays):
     if op in ("pointwise", "depsep"):
         weights = tensor("filter" if op == "pointwise" else "pointwise_filter", p["k"], layers[-1].output[3] if layers else c, 1, 1)
         add(weights, 1, p.get("bias", False), "bias", p.get("activation", "none"), spatial=False)
-    return Problem(tensor("input", n, h, w, c), layers, p.get("dtype", "f32"))
+    layout = p.get("layout", "nhwc")
+    source = tensor("input", n, h, w, c) if layout == "nhwc" else arrays.transposed(tensor("input", n, c, h, w), 0, 2, 3, 1)
+    return Problem(source, layers, p.get("dtype", "f32"), layout)

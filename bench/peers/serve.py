@@ -4,7 +4,8 @@ cuda:INDEX.
 Reads requests from stdin and answers each on stdout, one JSON object on a line each:
   on start                                  {"ok": true, "version": TEXT}
   {"do": "prepare", "folder": FOLDER}       {"ok": true, "configuration": TEXT, "winograd": BOOL}: loads the problem of FOLDER (layers.load),
-                                            makes it ready with all constants packed, runs it once and writes FOLDER/PEER.f32, [n, p, q, k]
+                                            makes it ready with all constants packed, runs it once and writes FOLDER/PEER.f32, [n, p, q, k] or, of a
+                                            problem with layout nchw, [n, k, p, q]
   {"do": "time", "runs": N, "warm_up": B}   {"ok": true, "seconds": X}: mean of N runs in a row, after untimed ones when B; with "cold": true, on a
                                             GPU, each on another of several sets of tensors that L2 does not hold together
   {"do": "release"}                         {"ok": true}: gives the problem's memory back
@@ -40,15 +41,19 @@ class Server:
         if device != "cpu":
             self.module.open_device(device)
 
-    def make(self, folder):
+    def load(self, folder):
         import layers
+        return layers.load(folder) if self.device == "cpu" else layers.load(folder, self.module.TorchArrays)
+
+    def make(self, problem):
         if self.device == "cpu":
-            return self.module.make(layers.load(folder), self.threads)
-        return self.module.make(layers.load(folder, self.module.TorchArrays), self.device, self.peer == "PyTorch-TF32")
+            return self.module.make(problem, self.threads)
+        return self.module.make(problem, self.device, self.peer == "PyTorch-TF32")
 
     def prepare(self, request):
         self.release(request)
-        runner = self.make(request["folder"])
+        problem = self.load(request["folder"])
+        runner = self.make(problem)
         if runner.before:
             runner.before()
         runner.run()
@@ -56,7 +61,7 @@ class Server:
         if runner.write:
             runner.write(path)
         else:
-            runner.output().astype("float32", order="C").tofile(path)
+            problem.in_layout(runner.output()).astype("float32", order="C").tofile(path)
         self.runner = runner
         return {"configuration": runner.configuration, "winograd": runner.winograd}
 

@@ -101,14 +101,20 @@ std::unique_ptr<GpuPlan> GpuPlan::create(const ConvProblem &problem, const Varia
     }
 }
 
-Status GpuPlan::run(const GpuArray &input, GpuArray &output) const {
+Status GpuPlan::run(const GpuArray &input, GpuArray &output, const GpuArray *skip) const {
     if (Status status = contents_->check("input", input, contents_->problem.input_elements()); !status.ok()) return status;
     if (Status status = contents_->check("output", output, contents_->problem.output_elements()); !status.ok()) return status;
+    if (std::string why = why_not_skip(skip != nullptr, contents_->problem); !why.empty()) return {Status::Code::invalid_argument, std::move(why)};
+    if (skip)
+        if (Status status = contents_->check("skip tensor", *skip, contents_->problem.output_elements()); !status.ok()) return status;
+    if (skip && skip->memory().native == output.memory().native) return {Status::Code::invalid_argument, skip_overlaps};
     const KernelArguments &arguments = contents_->arguments;
-    Descriptor in, out;
+    Descriptor in, added, out;
     describe(in, input, arguments.input);
     describe(out, output, arguments.output);
-    return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, nullptr, out).data(), contents_->variant->name);
+    if (skip) describe(added, *skip, arguments.skip);
+    return contents_->device->call(contents_->variant->kernel, arguments.vector(in, contents_->constants, skip ? &added : nullptr, out).data(),
+                                   contents_->variant->name);
 }
 
 }  // namespace sepal

@@ -23,8 +23,8 @@ public:
     // Queues the kernel on the device: what it computes is in `output` when device()->synchronize() has said ok, or download() of the output.
     // The first run on a GPU also loads the kernel. input [n, h, w, c], output [n, p, q, out_channels()], of problem().dtype, dense, memory of
     // the same GPU and context, aligned to 16 bytes, not overlapping. Writes exactly the output. May be called from several threads at once on
-    // different outputs. No kernel for GPUs adds a residual: create() refuses a problem with one.
-    Status run(const GpuArray &input, GpuArray &output) const;
+    // different outputs. Of a problem with a residual, and of no other, `skip` is what is added: an array like the output, but not that itself.
+    Status run(const GpuArray &input, GpuArray &output, const GpuArray *skip = nullptr) const;
 
     const ConvProblem &problem() const;
     const Variant &variant() const;

@@ -44,9 +44,11 @@ TensorCoreArguments tensor_core_arguments(const ConvProblem &problem, const Tens
         for (int64_t v : {p.q(), p.p()}) a.scalars.push_back(int32_t(v));
 
     const int64_t pixel = p.k / 2, row = p.q() * pixel, image = p.p() * row;  // words from one to the next
+    const bool two_rows = depsep || block.two_rows;
+    if (p.residual) a.skip = two_rows ? dense(Element::u32, {4, p.k / 8, p.q(), p.p(), p.n}) : dense(Element::u32, {4, p.k / 8, p.pixels()});
     a.output.dimensions = {{4, 1}, {8, 4}, {block.channels / 64, 32}, {e.panels, block.channels / 2}};
     std::vector<ViewDimension> pixels = {{4, 2 * pixel}, {2, pixel}, {block.pixels / 8, 8 * pixel}, {ceil_div(p.pixels(), block.pixels), block.pixels * pixel}};
-    if (depsep || block.two_rows) {
+    if (two_rows) {
         const int64_t columns = block.pixels / 2;
         pixels = {{4, pixel}, {2, row}, {columns / 4, 4 * pixel}, {ceil_div(p.q(), columns), columns * pixel}, {ceil_div(p.p(), 2), 2 * row}, {p.n, image}};
     }

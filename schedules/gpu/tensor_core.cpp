@@ -130,6 +130,11 @@ void schedule_tensor_cores(TensorCoreStages &st, const TensorCoreTile &tile) {
 
     st.packed.compute_at(st.output, st.chunk).store_in(MemoryType::Register).unroll(st.word);
     for (const Var &single : {st.in_group, st.chunk, st.panel, st.group, st.half, st.tile, st.block}) st.packed.bound_extent(single, 1);
+    if (st.added.defined()) {
+        st.added.compute_at(st.output, st.chunk).store_in(MemoryType::Register).vectorize(st.word);
+        for (const Var &single : {st.in_group, st.chunk, st.panel, st.group, st.half, st.tile, st.block}) st.added.bound_extent(single, 1);
+        st.added.bound_extent(st.word, 4);
+    }
     st.lane_bias.compute_at(st.output, lane)
         .store_in(MemoryType::Register)
         .bound_extent(st.channel, 8)

@@ -37,7 +37,7 @@ int64_t staged_bytes(const ConvProblem &p, const TensorCoreTile &t) {
 }
 
 // Bytes of shared memory of what a depsep's block has between its halves, of two rows.
-int64_t mid_bytes(const ConvProblem &p, int64_t block_pixels) { return pixel_bytes(p.c) * row_pixels(block_pixels / 2) * 2; }
+int64_t mid_bytes(int64_t c, int64_t block_pixels) { return pixel_bytes(c) * row_pixels(block_pixels / 2) * 2; }
 
 // The largest panel of which little is filled up with zeros.
 int panel_of(int64_t k) { return ceil_div(k, 128) * 128 - k <= k / 8 ? 128 : 64; }
@@ -70,7 +70,7 @@ TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<Con
     if (problem) {
         // Smaller blocks where there are not enough to go round, and, for depsep, where the middle of so many channels takes too much.
         const auto too_large = [&] {
-            if (depsep && mid_bytes(*problem, block_of(t).pixels) > used_shared_bytes) return true;
+            if (depsep && mid_bytes(problem->c, block_of(t).pixels) > used_shared_bytes) return true;
             return blocks_of(*problem, t) < multiprocessors;
         };
         const auto halve = [&](int &value, bool is_free, int least = 1) {
@@ -113,6 +113,12 @@ bool divides_rows(const TensorCoreTile &t, int steps) {
     return columns % t.mid_q_tile == 0 && columns / t.mid_q_tile % (32 / depthwise_lane_groups(steps)) == 0;
 }
 
+int64_t most_depsep_channels(const TensorCoreTile &t) {
+    int64_t c = 0;
+    while (mid_bytes(c + 32, block_of(t).pixels) <= most_shared_bytes) c += 32;
+    return c;
+}
+
 std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<TensorCoreTile> &tile) {
     if (p.op == Operator::depthwise) return "is a depthwise convolution, which has no sum over channels for tensor cores";
     if (p.c % 8 != 0) return fmt::format("needs c to be a multiple of 8 on tensor cores, the problem has c = {}", p.c);
@@ -128,7 +134,7 @@ std::string why_not_on_tensor_cores(const ConvProblem &p, const std::optional<Te
         if (bytes > most_shared_bytes) return fmt::format("needs {} bytes of shared memory for the input of a block; a block has {}", bytes, most_shared_bytes);
         return {};
     }
-    const int64_t pixels = tile ? block_of(*tile).pixels : 8 * depsep_m_tiles, bytes = mid_bytes(p, pixels);
+    const int64_t pixels = tile ? block_of(*tile).pixels : 8 * depsep_m_tiles, bytes = mid_bytes(p.c, pixels);
     if (bytes > most_shared_bytes)
         return fmt::format("needs {} bytes of shared memory for {} pixels of c = {}; a block has {}", bytes, pixels, p.c, most_shared_bytes);
     return {};

@@ -47,6 +47,9 @@ int depthwise_lane_groups(int steps);
 // Whether warps come out even on a row of a block.
 bool divides_rows(const TensorCoreTile &tile, int steps);
 
+// Channels of a depsep that a kernel of the tile has shared memory for on every architecture; a multiple of 8.
+int64_t most_depsep_channels(const TensorCoreTile &tile);
+
 // Why a kernel of the tile cannot take the problem, one sentence; empty when it can. The problem is valid; without a tile the sentence is about
 // any kernel on tensor cores.
 std::string why_not_on_tensor_cores(const ConvProblem &problem, const std::optional<TensorCoreTile> &tile = std::nullopt);

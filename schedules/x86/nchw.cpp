@@ -1,5 +1,6 @@
-// The schedules for NCHW. Vectors are of neighbouring pixels; an accumulator tile is some of them by k_tile output channels. Whatever is read
-// lies in scratch memory, zeros around it and the columns of a stride apart, so that no tap needs a bounds test and every load is of neighbours.
+// The schedules for NCHW. Vectors are of neighbouring pixels; an accumulator tile is some of them by k_tile output channels. What is read
+// lies in scratch memory, zeros around it and the columns of a stride apart, so that no tap needs a bounds test and every load is of neighbours; or,
+// by a depthwise convolution whose stride leaves no columns out, it is the input itself, under masks at its edges.
 #include "schedules.h"
 
 using namespace Halide;
@@ -91,7 +92,8 @@ void copy_by_planes(ConvStages &st, const NchwSchedule &knobs) {
     std::vector<VarOrRVar> order = {st.x, st.phase, st.y, st.c};
     if (st.phases.dimensions() == 6) order.push_back(st.g);
     order.push_back(st.n);
-    st.phases.reorder(order).update().reorder(order);
+    st.phases.reorder(order);
+    if (st.phases.has_update_definition()) st.phases.update().reorder(order);
     whole_vectors(st.phases, st.x, knobs);
 }
 
@@ -145,7 +147,8 @@ void sum_taps_in_registers(ConvStages &st, const LoopLevel &at, int q_tile, cons
 
 }  // namespace
 
-// A channel after the other. Of each, the rows that a strip of output needs are in scratch memory that stays in L1.
+// A channel after the other. Of each, the rows that a strip of output needs are in scratch memory that stays in L1; or, with staging 1, each vector
+// of the input is loaded when a tile needs it, once for all taps and rows of the tile that meet it.
 void schedule_depthwise_nchw(ConvStages &st, const NchwSchedule &knobs) {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), strip("strip"), channels("channels"), channel("channel"), task("task");
     st.output.split(st.x, xo, xi, knobs.q_tile, TailStrategy::GuardWithIf)
@@ -159,13 +162,14 @@ void schedule_depthwise_nchw(ConvStages &st, const NchwSchedule &knobs) {
         .fuse(channels, st.n, task)
         .parallel(task);
     sum_taps_in_registers(st, LoopLevel(st.output, xo), knobs.q_tile, knobs);
+    if (knobs.staging == 1) return;
     st.phases.compute_at(st.output, strip).hoist_storage(st.output, task);
     rows_of_channels(st.phases, st, knobs);
     copy_by_planes(st, knobs);
 }
 
 // The depthwise half of a strip of output, all channels, goes into scratch memory that stays in L2, a channel after the other as by depthwise
-// alone; then every panel of the pointwise filter runs over it. Nothing is computed twice.
+// alone, from a copy or in place; then every panel of the pointwise filter runs over it. Nothing is computed twice.
 void schedule_depsep_nchw(ConvStages &st, const NchwSchedule &knobs) {
     const PlaneLoops loops;
     Var in_panel("in_panel"), in_tile("in_tile");
@@ -184,6 +188,7 @@ void schedule_depsep_nchw(ConvStages &st, const NchwSchedule &knobs) {
         .unroll(yi);
     rows_of_channels(st.mid, st, knobs);
     sum_taps_in_registers(st, LoopLevel(st.mid, xo), knobs.mid_q_tile, knobs);
+    if (knobs.staging == 1) return;
     st.phases.compute_at(st.mid, st.k).hoist_storage(st.output, loops.task);
     rows_of_channels(st.phases, st, knobs);
     copy_by_planes(st, knobs);

@@ -6,7 +6,7 @@ set(plan_sources ${CMAKE_SOURCE_DIR}/tools/compile/plan_main.cpp ${CMAKE_SOURCE_
     ${CMAKE_SOURCE_DIR}/tools/compile/plan_kernels.cpp
     ${problem_file_sources} ${tuning_record_sources}
     ${CMAKE_SOURCE_DIR}/runtime/filter_layout.cpp
-    ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/kernel_error.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp
+    ${CMAKE_SOURCE_DIR}/runtime/isa.cpp ${CMAKE_SOURCE_DIR}/runtime/kernel_error.cpp ${CMAKE_SOURCE_DIR}/runtime/problem.cpp ${CMAKE_SOURCE_DIR}/runtime/registry.cpp ${CMAKE_SOURCE_DIR}/runtime/scratch.cpp
     ${CMAKE_SOURCE_DIR}/runtime/winograd.cpp)
 set(plan_headers ${CMAKE_SOURCE_DIR}/schedules/nchw_schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule.h ${CMAKE_SOURCE_DIR}/schedules/schedule_check.h ${CMAKE_SOURCE_DIR}/schedules/gpu/gpu_schedule.h
     ${CMAKE_SOURCE_DIR}/schedules/gpu/occupancy.h ${CMAKE_SOURCE_DIR}/schedules/gpu/tensor_core_tile.h ${CMAKE_SOURCE_DIR}/tools/compile/kernel_spec.h ${CMAKE_SOURCE_DIR}/tools/compile/plan_kernels.h
@@ -63,8 +63,10 @@ endif()
 
 # libHalide keeps memory until the process ends, which is no leak of the driver's.
 set(compile_environment "")
-if(SEPAL_SANITIZE)
+if(SEPAL_SANITIZE STREQUAL "address")
     set(compile_environment ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0)
+elseif(SEPAL_SANITIZE STREQUAL "thread")  # ThreadSanitizer cannot follow it to a stack of its own
+    set(compile_environment ${CMAKE_COMMAND} -E env HL_COMPILER_STACK_SIZE=0)
 endif()
 
 set(kernel_objects "")
@@ -97,7 +99,7 @@ add_custom_command(OUTPUT ${builtin_table}
     DEPENDS sepal-table ${kernel_built} ${kernel_specs} COMMENT "Table of ${kernel_count} variants" VERBATIM)
 
 # Halide's runtime, once for all kernels: the thread pool, memory, error handling.
-add_library(sepal_halide_runtime STATIC ${kernel_dir}/halide_runtime.o)
+add_library(sepal_halide_runtime STATIC ${kernel_dir}/halide_runtime.o ${sanitizer_sources})
 set_target_properties(sepal_halide_runtime PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(sepal_halide_runtime INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 

@@ -51,7 +51,7 @@ add_custom_command(OUTPUT ${package_dir}/kernels.c
 
 # The runtime's own code. As one object, in which the names of Halide's runtime are replaced.
 list(TRANSFORM sepal_library_sources PREPEND ${CMAKE_SOURCE_DIR}/runtime/ OUTPUT_VARIABLE package_sources)
-add_library(sepal_package_objects OBJECT ${package_sources} ${package_dir}/kernels.c)
+add_library(sepal_package_objects OBJECT ${package_sources} ${sanitizer_sources} ${package_dir}/kernels.c)
 target_include_directories(sepal_package_objects PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/runtime/include)
 target_link_libraries(sepal_package_objects PRIVATE fmt::fmt-header-only Halide::Runtime)
 target_compile_definitions(sepal_package_objects PRIVATE SEPAL_VERSION="${PROJECT_VERSION}")

@@ -54,6 +54,11 @@ AutoschedulerParams autoscheduler_for(const std::string &scheduler, Isa isa) {
 
 Target kernel_target(Isa isa, Os os) { return Target(halide_target(isa, os)).with_feature(Target::NoRuntime); }
 
+Target with_sanitizer(Target target) {
+    const std::string feature = SEPAL_SANITIZER_FEATURE;
+    return feature.empty() ? target : target.with_feature(Target::feature_from_name(feature));
+}
+
 Module build_module(const FunctionSpec &spec, const Target &target) {
     const GeneratorContext context(target, autoscheduler_for(spec.scheduler, spec.isa));
     auto generator = Internal::GeneratorRegistry::create(spec.generator, context);

@@ -3,6 +3,7 @@
 //   packer SPEC.json OUTPUT   OUTPUT/<name>.o: a function that packs filters.
 //   runtime OBJECT [ISA OS]   Halide's runtime, shared by all kernels, with what kernels for GPUs call: for the CPUs that run the ISA (x64) and the
 //                             system (linux).
+#include "build_module.h"
 #include "compile_kernel.h"
 #include "runtime/isa.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 // The CUDA driver and OpenCL are looked for when a device is opened, so that this runs where there is neither.
 Halide::Target runtime_target(Isa isa = Isa::x64, Os os = Os::linux_) {
-    return Halide::Target(halide_target(isa, os))
+    return with_sanitizer(Halide::Target(halide_target(isa, os)))
         .with_feature(Halide::Target::CUDA)
         .with_feature(Halide::Target::CUDACapability80)
         .with_feature(Halide::Target::OpenCL);

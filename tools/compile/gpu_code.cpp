@@ -4,13 +4,14 @@
 #include "passes/ptx_edits.h"
 #include "register_cap.h"
 
+#include <algorithm>
 #include <map>
 
 using namespace Halide;
 
 namespace sepal {
 
-GpuCode gpu_code(const Module &module, int blocks) {
+GpuCode gpu_code(const Module &module, int blocks, const std::string &only) {
     const std::vector<KernelLaunch> launches = kernel_launches(module);
     std::map<std::string, LaunchBounds> bounds;
     for (const KernelLaunch &launch : launches)
@@ -19,7 +20,9 @@ GpuCode gpu_code(const Module &module, int blocks) {
     code.ptx = with_launch_bounds(require_ptx_version(shared_memory_where_it_is(calls_to_instructions(device_code(module))), 7, 0), bounds);
     code.why_no_cubins = why_no_ptxas();
     if (!code.why_no_cubins.empty()) return code;
-    for (const std::string &arch : ptxas_architectures()) {
+    std::vector<std::string> architectures = ptxas_architectures();
+    if (std::find(architectures.begin(), architectures.end(), only) != architectures.end()) architectures = {only};
+    for (const std::string &arch : architectures) {
         if (launches.size() != 1 || bounds.size() != 1) {
             code.cubins.push_back(assemble_ptx(code.ptx, arch));
             continue;
@@ -28,7 +31,7 @@ GpuCode gpu_code(const Module &module, int blocks) {
         const std::vector<CapTrial> trials = try_register_caps(code.ptx, arch, threads[0] * threads[1] * threads[2], launches[0].shared_bytes);
         const CapTrial &best = best_register_cap(trials);
         // Told of the threads alone, ptxas spills some values to have more warps; told that one block is enough, it does not.
-        if (blocks == 0 && best.resources.spill_store_bytes > 0) return gpu_code(module, 1);
+        if (blocks == 0 && best.resources.spill_store_bytes > 0) return gpu_code(module, 1, only);
         code.cubins.push_back(best.cubin);
     }
     return code;

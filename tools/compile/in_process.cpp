@@ -39,10 +39,10 @@ public:
     ~LoadedKernel() {
         if (library_) dlclose(library_);
     }
-    KernelFunction load(const KernelSpec &spec) {
+    KernelFunction load(const KernelSpec &spec, const std::string &arch) {
         const ScratchFolder folder("sepal-kernel", "no temporary folder can be made for a kernel");
         const std::string object = folder.path() + "/kernel.o", library = folder.path() + "/kernel.so";
-        compile_object(spec, object);
+        compile_object(spec, object, arch);
         run_tool({"ld", "-shared", "-o", library, object});
         library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
         void *const function = library_ ? dlsym(library_, (spec.name + "_argv").c_str()) : nullptr;
@@ -94,7 +94,7 @@ InProcessKernel::~InProcessKernel() = default;
 const Variant &InProcessKernel::variant() const { return contents_->variant; }
 double InProcessKernel::compile_seconds() const { return contents_->seconds; }
 
-std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
+std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec, const std::string &arch) {
     const auto start = std::chrono::steady_clock::now();
     auto contents = std::make_unique<InProcessKernel::Contents>();
     contents->spec = spec;
@@ -108,7 +108,7 @@ std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec) {
                 contents->variant.kernel = reinterpret_cast<KernelFunction>(contents->module.argv_function());
             }
         }
-        if (!contents->variant.kernel) contents->variant.kernel = contents->loaded.load(spec);
+        if (!contents->variant.kernel) contents->variant.kernel = contents->loaded.load(spec, arch);
     } catch (const Halide::Error &e) {
         throw std::runtime_error(spec.name + " could not be compiled: " + e.what());
     }

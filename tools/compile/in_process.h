@@ -18,13 +18,13 @@ public:
 private:
     struct Contents;
     explicit InProcessKernel(std::unique_ptr<Contents> contents);
-    friend std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
+    friend std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec, const std::string &arch);
     std::unique_ptr<Contents> contents_;
 };
 
 // Throws std::runtime_error with what the generator or the scheduler said. This CPU must run the spec's ISA, where it is not a GPU's. A kernel for a
 // GPU is compiled as ahead of time and loaded as a library.
-std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec);
+std::unique_ptr<InProcessKernel> compile_in_process(const KernelSpec &spec, const std::string &arch = "");
 
 // A kernel specialised to the problem.
 inline std::unique_ptr<InProcessKernel> compile_in_process(const ConvProblem &problem, Isa isa, const std::string &scheduler) {

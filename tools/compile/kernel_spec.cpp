@@ -191,6 +191,7 @@ KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set
     spec.block_pixels = block.pixels, spec.block_two_rows = block.two_rows;
     if (!problem)
         for (Field field : {Field::c, Field::k}) spec.when.push_back({field, Condition::Relation::multiple_of, 8});
+    if (!problem && op == Operator::depsep) spec.when.push_back({Field::c, Condition::Relation::at_most, most_depsep_channels(full)});
     return finish_spec(std::move(spec), problem);
 }
 

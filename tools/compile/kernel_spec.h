@@ -59,7 +59,7 @@ KernelSpec any_shape_nchw(Operator op, Isa isa, const NchwSchedule &knobs, const
 KernelSpec specialise_nchw(const ConvProblem &problem, Isa isa, const NchwSchedule &knobs = {});
 
 // The same two by the hand-written schedules for GPUs. The any-shape kernel's vectors need whole ones of channels: `when` is to have groups = 1 then,
-// and multiplier = 1 for a depthwise half. No kernel for GPUs adds a residual: the problem has none.
+// and multiplier = 1 for a depthwise half.
 KernelSpec any_shape_on_gpu(Operator op, DType dtype, Isa isa, const GpuSchedule &knobs, const std::vector<Condition> &when);
 KernelSpec specialise_on_gpu(const ConvProblem &problem, Isa isa, const GpuSchedule &knobs = {}, const std::string &scheduler = "hand");
 

@@ -11,7 +11,7 @@
 namespace sepal {
 namespace {
 
-constexpr const char *relations[] = {"=", ">=", "%"};  // in the order of Condition::Relation
+constexpr const char *relations[] = {"=", ">=", "%", "<="};  // in the order of Condition::Relation
 
 std::string c_string(std::string_view text) { return nlohmann::json(text).dump(); }
 

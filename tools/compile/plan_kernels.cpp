@@ -139,11 +139,20 @@ struct Row {
         if (!why.empty()) fail(fmt::format("for {}{}: {}", name(isa), problem ? " and problem \"" + problem->name + "\"" : "", why));
     }
 
-    // Refuses a residual where no generator or schedule has one.
-    void check_residual(const std::vector<Condition> &when, Operator op, Isa isa) const {
-        if (std::none_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; })) return;
-        if (op == Operator::depthwise) fail("condition \"residual\" is for conv2d, pointwise and depsep");
-        if (is_gpu(isa)) fail(fmt::format("condition \"residual\" is for CPUs; field \"isa\" holds {}", name(isa)));
+    // Refuses a residual where no generator has one.
+    void check_residual(const std::vector<Condition> &when, Operator op) const {
+        const bool residual = std::any_of(when.begin(), when.end(), [](const Condition &c) { return c.field == Field::residual; });
+        if (residual && op == Operator::depthwise) fail("condition \"residual\" is for conv2d, pointwise and depsep");
+    }
+
+    // The same of a row for GPUs.
+    void check_gpu_knobs(Operator op, const std::optional<ConvProblem> &problem) const {
+        const std::string why = why_not_valid(derive_gpu(gpu_schedule(), op, problem), op, problem);
+        if (!why.empty()) fail((problem ? fmt::format("for problem \"{}\": ", problem->name) : "") + why);
+    }
+    void check_tensor_cores(Operator op, DType dtype, Isa isa, const std::string &scheduler) const {
+        if (on_tensor_cores() && (dtype != DType::f16 || backend(isa) != Backend::cuda || op == Operator::depthwise || scheduler != "hand"))
+            fail(fmt::format("knob \"{}\" is for conv2d, pointwise and depsep of f16 on CUDA by scheduler hand", tensor_cores_knob));
     }
 
     // A row of streaming kernels is for those problems of its suite that they pay for; the next row serves the others.
@@ -158,33 +167,79 @@ struct Row {
             const auto field = field_from_name(key);
             if (!field) fail(fmt::format("unknown field \"{}\" in \"when\"", key));
             const std::string text = value.is_string() ? value.get<std::string>() : "";
-            const bool least = text.rfind(">=", 0) == 0, multiple = text.rfind("%", 0) == 0;
-            const int64_t number = value.is_number_integer() ? value.get<int64_t>() : std::strtoll(text.c_str() + (least ? 2 : multiple ? 1 : 0), nullptr, 10);
-            if (!(value.is_number_integer() || least || multiple) || (multiple && number < 1))
-                fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\" or \"% 4\"", key, value.dump()));
+            const bool least = text.rfind(">=", 0) == 0, most = text.rfind("<=", 0) == 0, multiple = text.rfind("%", 0) == 0;
+            const int64_t number = value.is_number_integer() ? value.get<int64_t>() : std::strtoll(text.c_str() + (least || most ? 2 : multiple ? 1 : 0), nullptr, 10);
+            if (!(value.is_number_integer() || least || most || multiple) || (multiple && number < 1))
+                fail(fmt::format("condition \"{}\" is {}; allowed: a number, or a string such as \">= 16\", \"<= 64\" or \"% 4\"", key, value.dump()));
             if (*field == Field::residual && (!value.is_number_integer() || number != 1))
                 fail(fmt::format("condition \"residual\" is {}; allowed: 1, or nothing for kernels that add none", value.dump()));
             using Relation = Condition::Relation;
-            out.push_back({*field, least ? Relation::at_least : multiple ? Relation::multiple_of : Relation::equal, number});
+            out.push_back({*field, least ? Relation::at_least : most ? Relation::at_most : multiple ? Relation::multiple_of : Relation::equal, number});
         }
         return out;
     }
 };
 
-}  // namespace
-
-std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas, const std::vector<TuningRecord> &records) {
-    std::ifstream file(table_path);
-    if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", table_path));
+// A file of rows: {"variants": [...]}.
+json read_table(const std::string &path) {
+    std::ifstream file(path);
+    if (!file) throw BadInput(fmt::format("{}: the table of variants cannot be read", path));
     json table;
     try {
         table = json::parse(file);
     } catch (const json::exception &e) {
-        throw BadInput(fmt::format("{}: not valid JSON: {}", table_path, e.what()));
+        throw BadInput(fmt::format("{}: not valid JSON: {}", path, e.what()));
     }
     if (!table.is_object() || !table.contains("variants") || !table["variants"].is_array())
-        throw BadInput(fmt::format("{}: an object with a list \"variants\" is expected", table_path));
+        throw BadInput(fmt::format("{}: an object with a list \"variants\" is expected", path));
+    return table;
+}
 
+// A hand-scheduled row's kernel for one problem, or none where it is for others.
+std::optional<KernelSpec> specialise_row(const Row &row, const ConvProblem &problem, Isa isa) {
+    if (is_gpu(isa)) {
+        if (problem.residual || problem.layout != Layout::nhwc) return std::nullopt;
+        row.check_tensor_cores(row.op(), problem.dtype, isa, "hand");
+        if (row.on_tensor_cores())
+            return why_not_on_tensor_cores(problem).empty() ? std::optional(specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())) : std::nullopt;
+        row.check_gpu_knobs(row.op(), problem);
+        return specialise_on_gpu(problem, isa, row.gpu_schedule());
+    }
+    if (const std::string why = why_no_schedule(problem.dtype, isa); !why.empty()) row.fail(fmt::format("field \"dtype\" holds \"{}\", but {}", name(problem.dtype), why));
+    if (problem.layout == Layout::nchw) {
+        row.check_nchw_knobs(row.op(), isa, problem);
+        return specialise_nchw(problem, isa, row.nchw_schedule());
+    }
+    row.check_knobs(row.op(), isa, "hand", problem);
+    return specialise(problem, isa, "hand", row.schedule());
+}
+
+}  // namespace
+
+std::vector<KernelSpec> plan_candidates(const std::string &path, const ConvProblem &problem, Isa isa) {
+    std::vector<KernelSpec> specs;
+    const json table = read_table(path);
+    int index = 0;
+    for (const json &item : table["variants"]) {
+        const Row row{item, fmt::format("{}: variant {}", path, index++)};
+        if (!item.is_object()) row.fail("an object is expected");
+        row.only_known_keys();
+        for (const char *key : {"suite", "when"})
+            if (item.contains(key)) row.fail(fmt::format("has \"{}\"; a candidate is for every problem that is measured", key));
+        if (row.scheduler() != "hand") row.fail(fmt::format("field \"scheduler\" is \"{}\"; allowed for a candidate: hand", row.scheduler()));
+        for (const auto &[dtype, layout, row_isa] : row.targets()) {
+            row.check_scheduler("hand", row_isa);
+            if (row.op() != problem.op || dtype != problem.dtype || layout != problem.layout || row_isa != isa) continue;
+            const std::optional<KernelSpec> spec = specialise_row(row, problem, isa);
+            const auto is_same = [&](const KernelSpec &s) { return s.name == spec->name; };
+            if (spec && std::none_of(specs.begin(), specs.end(), is_same)) specs.push_back(*spec);
+        }
+    }
+    return specs;
+}
+
+std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas, const std::vector<TuningRecord> &records) {
+    const json table = read_table(table_path);
     std::vector<KernelSpec> specs;
     std::map<std::string, std::string> made;  // by name: the whole spec
     const auto add = [&](const Row &row, const KernelSpec &spec) {
@@ -208,21 +263,22 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
             row.check_scheduler(scheduler, isa);
             if (layout != Layout::nhwc && scheduler != "reference" && (scheduler != "hand" || is_gpu(isa) || dtype != DType::f32))
                 row.fail(fmt::format("field \"layout\" holds \"{}\", for which there are schedules hand, of f32 on CPUs, and reference", name(layout)));
-            row.check_residual(row.conditions(), op, isa);
+            row.check_residual(row.conditions(), op);
             if (std::find(isas.begin(), isas.end(), isa) == isas.end()) continue;
             if (is_gpu(isa)) {
                 const bool tensor_cores = row.on_tensor_cores();
-                if (tensor_cores && (dtype != DType::f16 || backend(isa) != Backend::cuda || op == Operator::depthwise || scheduler != "hand"))
-                    row.fail(fmt::format("knob \"{}\" is for conv2d, pointwise and depsep of f16 on CUDA by scheduler hand", tensor_cores_knob));
+                row.check_tensor_cores(op, dtype, isa, scheduler);
                 if (!item.contains("suite")) {
                     if (scheduler != "hand") row.fail(fmt::format("field \"suite\" is missing; {} schedules for one shape", scheduler));
+                    if (!tensor_cores) row.check_gpu_knobs(op, std::nullopt);
                     add(row, tensor_cores ? any_shape_on_tensor_cores(op, isa, row.tensor_core_tile(), row.conditions())
                                           : any_shape_on_gpu(op, dtype, isa, row.gpu_schedule(), row.conditions()));
                     continue;
                 }
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
-                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout || problem.residual) continue;
+                    if (problem.op != op || problem.dtype != dtype || problem.layout != layout) continue;
                     if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
+                    if (!tensor_cores && scheduler == "hand") row.check_gpu_knobs(op, problem);
                     KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
                                                    : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
                     spec.suite = row.text("suite");

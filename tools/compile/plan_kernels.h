@@ -17,4 +17,9 @@ namespace sepal {
 std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::vector<Isa> &isas,
                                      const std::vector<TuningRecord> &records = {});
 
+// The kernels of a file of candidates that are for the problem and the ISA, specialised to it: to be compared with each other, and with those that
+// are compiled in. Its rows are as the table's with scheduler hand, but have neither "suite" nor "when". Throws BadInput as plan_kernels(), also for
+// knobs that do not suit the problem.
+std::vector<KernelSpec> plan_candidates(const std::string &path, const ConvProblem &problem, Isa isa);
+
 }  // namespace sepal

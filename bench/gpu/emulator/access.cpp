@@ -88,7 +88,7 @@ void load(Warp &w, const Step &s, uint32_t active) {
             look_up_shared(w, s, r, "reads");
             check_written_shared(w, s, r);
             check_order_of_reads(w, s, r, false);
-            count_shared(counts.shared_loads, r);
+            count_shared(counts.shared_loads, r, true);
         } else if (space == Space::local) {
             look_up_local(w, s, r, "reads");
             count_request(counts.local_loads, r);
@@ -125,7 +125,7 @@ void store(Warp &w, const Step &s, uint32_t active) {
             copy_bytes(r.memory[l], bytes[l], r.bytes);
         });
         if (shared) {
-            count_shared(counts.shared_stores, r);
+            count_shared(counts.shared_stores, r, false);
         } else if (space == Space::local) {
             count_request(counts.local_stores, r);
         } else {
@@ -184,8 +184,8 @@ void atomic(Warp &w, const Step &s, uint32_t active) {
             if (s.d >= 0) w.at<Slot<T>>(s.d)[l] = bits;
         });
         if (shared) {
-            count_shared(counts.shared_loads, r);
-            count_shared(counts.shared_stores, r);
+            count_shared(counts.shared_loads, r, true);
+            count_shared(counts.shared_stores, r, false);
         } else {
             count_global(*w.launch, counts.global_loads, r, false);
             count_global(*w.launch, counts.global_stores, r, true);

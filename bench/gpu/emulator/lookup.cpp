@@ -194,11 +194,21 @@ void count_global(Launch &launch, GlobalCounts &c, const Request &r, bool store)
     c.sectors += static_cast<uint64_t>(count);
 }
 
-void count_shared(SharedCounts &c, const Request &r) {
+// Whether each thread of the request asks for what its partner does, whose number differs by `distance`, or has none.
+bool in_pairs(const Request &r, unsigned distance) {
+    for (unsigned l = 0; l < lanes; ++l) {
+        const unsigned partner = l ^ distance;
+        if ((r.active >> l & r.active >> partner & 1) && r.addresses[l] != r.addresses[partner]) return false;
+    }
+    return true;
+}
+
+void count_shared(SharedCounts &c, const Request &r, bool pairs) {
     count_request(c, r);
     // An aligned access of 8 or 16 bytes takes 2 or 4 banks that no other such access shares in part: they are counted as wider banks.
     const unsigned bytes = std::max(4u, r.bytes);
-    const unsigned group = 128 / bytes, shift = static_cast<unsigned>(__builtin_ctz(bytes));
+    const unsigned banks = 128 / bytes, shift = static_cast<unsigned>(__builtin_ctz(bytes));
+    const unsigned group = pairs && bytes > 4 && (in_pairs(r, 1) || in_pairs(r, 2)) ? 2 * banks : banks;
     // The usual two: lanes one behind the other, and all at the same place.
     uint64_t not_in_line = r.active != all_lanes, not_together = not_in_line;
     for (unsigned l = 0; l < lanes; ++l)
@@ -215,7 +225,7 @@ void count_shared(SharedCounts &c, const Request &r) {
         unsigned most = 1;
         each_lane(mask, [&](int l) {
             const uint64_t word = r.addresses[l] >> shift;
-            const unsigned bank = word % group;
+            const unsigned bank = word % banks;
             uint64_t *here = in_bank[bank];
             if (std::find(here, here + count[bank], word) != here + count[bank]) return;
             here[count[bank]++] = word;

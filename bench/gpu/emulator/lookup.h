@@ -31,7 +31,8 @@ void check_order_of_reads(Warp &, const Step &, const Request &, bool global);
 void set_written_global(Warp &, const Request &);
 
 void count_global(Launch &, GlobalCounts &, const Request &, bool store);
-void count_shared(SharedCounts &, const Request &);
+// `pairs`: whether threads are served as of a load, see SharedCounts.
+void count_shared(SharedCounts &, const Request &, bool pairs);
 void count_request(AccessCounts &, const Request &);
 
 // Addresses of the active lanes from the step's operand.

@@ -146,7 +146,7 @@ void load_matrices(Warp &w, const Step &s, uint32_t) {
     look_up_shared(w, s, r, "reads");
     check_written_shared(w, s, r);
     check_order_of_reads(w, s, r, false);
-    count_shared(w.launch->counts.shared_loads, r);
+    count_shared(w.launch->counts.shared_loads, r, false);
     for (int m = 0; m < s.count; ++m)
         for (int l = 0; l < lanes; ++l) {
             uint32_t word = 0;
@@ -273,7 +273,7 @@ void copy_later(Warp &w, const Step &s, uint32_t active) {
         check_order_of_reads(w, s, from, true);
         count_global(launch, launch.counts.global_loads, from, false);
     }
-    count_shared(launch.counts.shared_stores, to);
+    count_shared(launch.counts.shared_stores, to, false);
     each_lane(active, [&](int l) {
         CheckedAccess{w, s, l, to.addresses[l], false, launch.program.shared_shift}.write_later(to.cells[l], s.bytes);
         if (whole >> l & 1) std::memcpy(to.memory[l], from.memory[l], s.bytes);
