@@ -184,7 +184,7 @@ std::pair<const std::string_view, void *> forwarded() {
     return {entry->name(), reinterpret_cast<void *>(&Forward<entry>::call)};
 }
 
-void *symbol_for_halide(std::string_view name) {
+[[maybe_unused]] void *symbol_for_halide(std::string_view name) {
     static const auto &symbols = *new std::unordered_map<std::string_view, void *>{
         {cuCtxPushCurrent.name(), reinterpret_cast<void *>(&push_context)},
         {cuCtxPopCurrent.name(), reinterpret_cast<void *>(&pop_context)},
@@ -323,8 +323,10 @@ std::optional<CudaLaunch> last_cuda_launch() { return cuda::last_launch; }
 
 }  // namespace sepal
 
+#if !defined(_WIN32)  // where no device is ever opened, and nothing is weak
 // Weak in Halide's runtime, which calls it for each function of the driver before it first uses one.
 extern "C" void *halide_cuda_get_symbol(void *, const char *name) {
     // Without a driver nothing is found, which Halide's runtime reports.
     return sepal::cuda::start().ok() ? sepal::cuda::symbol_for_halide(name) : nullptr;
 }
+#endif

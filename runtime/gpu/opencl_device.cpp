@@ -308,6 +308,7 @@ std::shared_ptr<GpuDevice> open_opencl_device(int index, Status &status) {
 
 }  // namespace sepal
 
+#if !defined(_WIN32)  // where no device is ever opened, and nothing is weak
 // Both are weak in Halide's runtime, which asks them for the context and the queue of each call.
 extern "C" int halide_acquire_cl_context(void *user, void **context, void **queue, bool create) {
     using namespace sepal;
@@ -328,3 +329,4 @@ extern "C" int halide_acquire_cl_context(void *user, void **context, void **queu
     return 0;
 }
 extern "C" int halide_release_cl_context(void *) { return 0; }
+#endif
