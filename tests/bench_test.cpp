@@ -472,7 +472,7 @@ TEST_CASE("runner: right kernels are timed, wrong ones are told, the rest is ski
 }
 
 TEST_CASE("runner: a problem that does not fit in memory is skipped with the bytes", "[bench]") {
-    Variant v = variant("right", Operator::pointwise, Isa::x64, "hand", "", [](void **argv) { return pointwise_kernel(argv, 0); }, pack_one_panel);
+    Variant v = variant("right", Operator::pointwise, Isa::x64, "li2018", "", [](void **argv) { return pointwise_kernel(argv, 0); }, pack_one_panel);
     ConvProblem p = pointwise_problem(1, 1 << 30, 1);
     CHECK(memory_needed(p, example_machine()) > 8.0 * (1 << 30));
     p.n = 1 << 20;  // more than any machine has; the runner must not touch it

@@ -285,7 +285,7 @@ TEST_CASE("a variant adds a residual or does not, and refuses the other problems
         INFO(v.name);
         const std::string text = v.name;
         CHECK(v.residual == (text.find("_res1") != std::string::npos));
-        CHECK(!(v.residual && (is_gpu(v.isa) || v.op == Operator::depthwise)));
+        CHECK(!(v.residual && v.op == Operator::depthwise));
         with += v.residual;
     }
     CHECK(with > 0);

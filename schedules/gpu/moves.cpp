@@ -153,7 +153,7 @@ void operand_in_registers(ConvStages &st, Func shared, const SumLoops &loops, co
     registers_of(st, shared.in(st.acc), loops, s);
 }
 
-Var share_out(Func staged, const LoopLevel &at, const std::vector<Extent> &extents, int vector, const GpuSchedule &s) {
+Var share_out(Func staged, const LoopLevel &at, const std::vector<Extent> &extents, int vector, const GpuSchedule &s, bool has_loops) {
     Var lane("lane"), all("all"), turn("turn"), first("first"), second("second"), third("third");
     staged.compute_at(at).store_in(MemoryType::GPUShared);
     std::vector<VarOrRVar> order = {lane};
@@ -178,8 +178,13 @@ Var share_out(Func staged, const LoopLevel &at, const std::vector<Extent> &exten
         .reorder(order)
         .gpu_threads(first, second, third);
     constexpr int unrolled_turns = 8;  // of a thread, which waits for all that it loads together
-    if (elements <= vector * block_threads(s) * unrolled_turns) staged.unroll(turn);
+    if (!has_loops && elements <= vector * block_threads(s) * unrolled_turns) staged.unroll(turn);
     return turn;
+}
+
+bool has_known_taps(const ConvStages &st) {
+    const auto known = [](const RVar &v) { return Internal::as_const_int(v.extent()).has_value(); };
+    return known(st.taps.x) && known(st.taps.y);
 }
 
 void accumulate_taps_in_registers(ConvStages &st, const LoopLevel &at, int channels, int pixels, int rows) {
@@ -193,8 +198,7 @@ void accumulate_taps_in_registers(ConvStages &st, const LoopLevel &at, int chann
         .unroll(st.y);
     Stage update = st.depthwise.update();
     update.reorder(st.k, st.x, st.y, st.taps.x, st.taps.y).vectorize(st.k).unroll(st.x).unroll(st.y);
-    const auto known = [](const RVar &v) { return Internal::as_const_int(v.extent()).has_value(); };
-    if (known(st.taps.x) && known(st.taps.y)) update.unroll(st.taps.x).unroll(st.taps.y);
+    if (has_known_taps(st)) update.unroll(st.taps.x).unroll(st.taps.y);
 }
 
 }  // namespace sepal

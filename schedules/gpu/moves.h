@@ -41,8 +41,13 @@ struct Extent {
 };
 
 // Computes a Func at `at` into shared memory, `vector` neighbours of its innermost dimension at a time, shared out to the threads of the block.
-// `extents`: of its arguments, from the innermost on, all that are not 1 there. Returns the loop over what a thread computes, inside of those over threads.
-Halide::Var share_out(Halide::Func staged, const Halide::LoopLevel &at, const std::vector<Extent> &extents, int vector, const GpuSchedule &knobs);
+// `extents`: of its arguments, from the innermost on, all that are not 1 there. Returns the loop over what a thread computes, inside of those over threads;
+// a short one is unrolled unless what it computes `has_loops` of its own (PoCL takes hours for several of those between two barriers).
+Halide::Var share_out(Halide::Func staged, const Halide::LoopLevel &at, const std::vector<Extent> &extents, int vector, const GpuSchedule &knobs,
+                      bool has_loops = false);
+
+// Whether the filter's extents are known at compile time.
+bool has_known_taps(const ConvStages &stages);
 
 // Keeps a tile of `channels` x `pixels` x `rows` sums of stages.depthwise in a thread's registers at `at`; where the filter's taps are known they are
 // unrolled, and every input value that several of them read is loaded once.
