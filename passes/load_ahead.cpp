@@ -45,11 +45,6 @@ private:
     }
 };
 
-Expr base_of(const Expr &index) {
-    const Ramp *ramp = index.as<Ramp>();
-    return ramp ? ramp->base : index;
-}
-
 Expr variable(const For *loop) { return Variable::make(Int(32), loop->name); }
 
 }  // namespace

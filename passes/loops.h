@@ -69,6 +69,12 @@ private:
     Wanted wanted_;
 };
 
+// The first element of a ramp; of a scalar that itself.
+inline Halide::Expr base_of(const Halide::Expr &index) {
+    const Halide::Internal::Ramp *ramp = index.as<Halide::Internal::Ramp>();
+    return ramp ? ramp->base : index;
+}
+
 constexpr int floats_of_line = 16;
 
 // The hint to fetch the line of `buffer`, an f32 one, that has the float `index`.

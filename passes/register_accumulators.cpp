@@ -100,11 +100,7 @@ Expr RegisterAccumulators::of_thread(const std::string &name, const Expr &index)
     std::map<std::string, Expr> first;
     for (const std::string &thread : threads_) first[thread] = 0;
     const Expr own = simplify(substitute(first, whole));
-    const auto base = [](const Expr &e) {
-        const Ramp *ramp = e.as<Ramp>();
-        return ramp ? ramp->base : e;
-    };
-    const Expr thread_part = simplify(base(simplify(whole)) - base(own));
+    const Expr thread_part = simplify(base_of(simplify(whole)) - base_of(own));
     Expr &known = accumulators_.at(name);
     if (!known.defined()) known = thread_part;
     const bool alike = are_equal(substitute(alone_, known), substitute(alone_, thread_part));

@@ -221,7 +221,8 @@ void write_library_plan(const KernelLibrary &library, const std::string &folder)
 
 void compile_library_object(const std::string &spec_path, const std::string &library, const std::string &folder) {
     // Kernels and packers are told apart by what a packer's spec lacks.
-    const json spec = json::parse(read_file(spec_path), nullptr, false);
+    const std::string text = read_file(spec_path);
+    const json spec = json::parse(text, nullptr, false);
     if (!spec.is_object() || !spec.contains("name")) throw BadInput(fmt::format("{}: not a specification of a kernel that `sepal compile --plan` wrote", spec_path));
     const std::string name = spec["name"], object = fmt::format("{}/{}.o", folder, name), plain = object + ".plain", symbol = name + "_argv";
     const ScratchFolder scratch("sepal-compile", "no temporary folder can be made for a kernel");
@@ -230,7 +231,7 @@ void compile_library_object(const std::string &spec_path, const std::string &lib
         compile_kernel(spec_path, scratch.path());
     else
         compile_packer(spec_path, scratch.path());
-    const FunctionSpec function = function_spec_from_json(spec.dump());
+    const FunctionSpec function = function_spec_from_json(text);
     std::vector<std::string> command = {build_tool(BuildTool::objcopy, family(function.isa), function.os), "--redefine-syms=" + installed_file("halide_symbols.txt"),
                                         "--redefine-sym", fmt::format("{}={}{}", symbol, symbol_prefix(library), symbol)};
     if (function.os == Os::windows) {
