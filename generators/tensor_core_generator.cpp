@@ -16,7 +16,7 @@ class TensorCoreGenerator : public ConvGenerator<Derived> {
 public:
     // The knobs of TensorCoreTile that ConvGenerator does not have, completely derived.
     Halide::GeneratorParam<int> k_tiles{"k_tiles", 4}, m_tiles{"m_tiles", 4}, k_warps{"k_warps", 1}, m_warps{"m_warps", 2}, blocks{"blocks", 1},
-        panels_apart{"panels_apart", 1}, half_sums{"half_sums", 1};
+        panels_apart{"panels_apart", 1}, mid_channels{"mid_channels", 8}, half_sums{"half_sums", 1};
 
     // By hand always: threads and fragments are in the arithmetic, and nothing is left to an autoscheduler.
     void schedule() {
@@ -32,7 +32,7 @@ protected:
         TensorCoreTile t;
         t.k_tiles = k_tiles, t.m_tiles = m_tiles, t.k_warps = k_warps, t.m_warps = m_warps, t.c_unroll = this->c_unroll, t.blocks = blocks;
         t.mid_q_tile = this->mid_q_tile, t.panels_apart = panels_apart, t.staging = this->staging;
-        t.half_sums = half_sums;
+        t.half_sums = half_sums, t.mid_channels = mid_channels;
         return t;
     }
 

@@ -6,19 +6,20 @@ using namespace Halide::Internal;
 namespace sepal {
 namespace {
 
-constexpr int wide_bits = 128;
+bool is_wide(int bits) { return bits == 64 || bits == 128; }
+Type integer_of(const Type &type) { return UInt(type.bits() * type.lanes()); }
 
 Expr wide_index(const Expr &index, int lanes) { return simplify(index.as<Ramp>()->base / lanes); }
 
 // There are no constants of 128 bits.
-Expr wide_zero() { return Reinterpret::make(UInt(wide_bits), make_zero(UInt(32, wide_bits / 32))); }
+Expr wide_zero(const Type &type) { return Reinterpret::make(integer_of(type), make_zero(UInt(32, integer_of(type).bits() / 32))); }
 
 }  // namespace
 
 template<typename Access>
 bool WideAccesses::is_wide(const Access *access, const Type &type) const {
     const Ramp *ramp = access->index.template as<Ramp>();
-    if (!in_kernel_ || registers_.count(access->name) || type.bits() != 16 || type.bits() * type.lanes() != wide_bits) return false;
+    if (!in_kernel_ || registers_.count(access->name) || type.bits() != 16 || !sepal::is_wide(type.bits() * type.lanes())) return false;
     if (!ramp || !is_const_one(ramp->stride) || !is_const_one(access->predicate)) return false;
     return access->alignment.modulus % type.lanes() == 0 && access->alignment.remainder % type.lanes() == 0;
 }
@@ -41,7 +42,7 @@ Stmt WideAccesses::visit(const Allocate *op) {
 
 Expr WideAccesses::wide_load(const Load *op) {
     const int lanes = op->type.lanes();
-    return Load::make(UInt(wide_bits), op->name, wide_index(mutate(op->index), lanes), op->image, op->param, const_true(), ModulusRemainder());
+    return Load::make(integer_of(op->type), op->name, wide_index(mutate(op->index), lanes), op->image, op->param, const_true(), ModulusRemainder());
 }
 
 Expr WideAccesses::visit(const Load *op) {
@@ -55,12 +56,12 @@ Expr WideAccesses::visit(const Select *op) {
     if (const Broadcast *all = condition.as<Broadcast>()) condition = all->value;
     if (!load || !condition.type().is_scalar() || !is_const_zero(op->false_value) || !is_wide(load, load->type))
         return IRMutator::visit(op);
-    return Reinterpret::make(op->type, Select::make(mutate(condition), wide_load(load), wide_zero()));
+    return Reinterpret::make(op->type, Select::make(mutate(condition), wide_load(load), wide_zero(load->type)));
 }
 
 Stmt WideAccesses::visit(const Store *op) {
     if (!is_wide(op, op->value.type())) return IRMutator::visit(op);
-    const Expr value = Reinterpret::make(UInt(wide_bits), mutate(op->value));
+    const Expr value = Reinterpret::make(integer_of(op->value.type()), mutate(op->value));
     return Store::make(op->name, value, wide_index(mutate(op->index), op->value.type().lanes()), op->param, const_true(), ModulusRemainder());
 }
 

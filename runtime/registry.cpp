@@ -1,9 +1,12 @@
 #include "registry.h"
 
+#include "gpu/tensor_core_views.h"
 #include "scratch.h"
 #include "winograd.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace sepal {
 namespace {
@@ -90,7 +93,11 @@ std::string Variant::refuses(const ConvProblem &problem) const {
     return {};
 }
 
-double Variant::rel_error(const ConvProblem &problem) const { return is_winograd() ? winograd_rel_error(filter_layout.tile, problem.c) : 0; }
+double Variant::rel_error(const ConvProblem &problem) const {
+    if (is_winograd()) return winograd_rel_error(filter_layout.tile, problem.c);
+    const auto halves = [](const KnobValue &k) { return std::string_view(k.knob) == half_sums_token && k.value > 1; };
+    return std::any_of(knobs.begin(), knobs.end(), halves) ? half_sums_rel_error(problem) : 0;
+}
 
 bool Variant::takes_strides() const {
     if (is_gpu(isa) || !(is_hand_scheduled() || is_reference())) return false;

@@ -71,7 +71,7 @@ struct Variant {
     int64_t code_bytes = 0;  // machine code and constants in the object file
 
     // The largest difference from the exact result that is to be expected on the problem, as a share of the largest output (before the
-    // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error(). 0 for the direct algorithm.
+    // activation), beyond what the direct algorithm in f32 has: see winograd_rel_error() and half_sums_rel_error(). 0 else.
     double rel_error(const ConvProblem &problem) const;
     bool is_winograd() const { return filter_layout.kind == FilterLayout::Kind::winograd; }
     bool is_on_tensor_cores() const { return filter_layout.kind == FilterLayout::Kind::lanes; }

@@ -137,6 +137,9 @@ class Session(unittest.TestCase):
         for text in ("sepal check --device cuda:0", "sepal peak --device cuda:0 --json", "sepal bench --device cuda:0 --suite microbenchmark_f16 --seconds 0.3 --json",
                      "--peers all --peers-python /opt/python3", "compute-sanitizer --tool racecheck", "--candidates " + gpu_session.CANDIDATES):
             self.assertIn(text, answer.stdout)
+        answer = subprocess.run([os.path.join(TOOLS, "gpu_session.sh"), "--dry-run", "--peers-python", "/opt/python3", "--peers", "PyTorch", "--variants", "*_hand_*"],
+                                capture_output=True, text=True, check=False)
+        self.assertIn("--variants '*_hand_*' --peers PyTorch --peers-python /opt/python3", answer.stdout)
         answer = subprocess.run([os.path.join(TOOLS, "gpu_session.sh"), "--dry-run", "--candidates", "none"], capture_output=True, text=True, check=False)
         self.assertNotIn("candidates", answer.stdout)
 

@@ -227,9 +227,28 @@ TEST_CASE("a depsep of any shape takes as many channels as every architecture ha
     CHECK(std::none_of(conv.when.begin(), conv.when.end(), [](const Condition &c) { return c.relation == Condition::Relation::at_most; }));
 }
 
+TEST_CASE("a depsep's depthwise half is summed up in f16 where the problem allows what that costs", "[tensor_core]") {
+    ConvProblem p = problem(Operator::depsep, 1, 28, 28, 128, 128, 3);
+    p.dtype = DType::f16;
+    p.max_rel_error = half_sums_rel_error(p);
+    CHECK(p.max_rel_error == Approx(9.0 / 2048));
+    CHECK(derive({}, Operator::depsep, p).half_sums == 2);
+    const KernelSpec lax = specialise_on_tensor_cores(p, Isa::sm80);
+    CHECK_THAT(lax.name, Contains("_tc2_hs2_h28"));
+    CHECK(lax.generator_params.at("half_sums") == "2");
+    p.max_rel_error /= 2;
+    CHECK(derive({}, Operator::depsep, p).half_sums == 1);
+    CHECK_THAT(specialise_on_tensor_cores(p, Isa::sm80).name, Contains("_tc2_h28"));
+    Variant kernel;
+    kernel.op = p.op, kernel.dtype = p.dtype;
+    kernel.knobs[0] = {"tc", 2}, kernel.knobs[1] = {half_sums_token, 2};
+    CHECK_THAT(kernel.refuses(p), Contains("has a relative error of 0.0044 on 128 channels, the problem allows 0.0022"));
+    p.max_rel_error *= 2;
+    CHECK_THAT(kernel.refuses(p), Equals(""));
+}
+
 TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once", "[tensor_core]") {
-    const std::string any = R"(\b(ld|st)\.global)", all = R"(\b(ld|st)\.global(\.nc)?\.(v4\.b32|v4\.f32|v2\.b64)\s)";
-    const std::string shared = R"(\b(ld|st)\.shared)", all_shared = R"(\b(ld|st)\.shared\.(v4\.b32|v2\.b64)\s)";
+    const std::string any = R"(\b(ld|st)\.global)", shared = R"(\b(ld|st)\.shared)";
     for (Operator op : {Operator::conv2d, Operator::pointwise, Operator::depsep}) {
         for (int64_t c : {0, 128, 512, 64}) {  // 0: any shape
             std::optional<ConvProblem> p;
@@ -239,8 +258,11 @@ TEST_CASE("kernels multiply on tensor cores, and load and store 128 bits at once
             tile = derive(tile, op, p);
             INFO(name(op) << ", c = " << c);
             const Built built = build(op, tile, p);
+            // Or 64, of lanes of a depthwise half that have 4 channels.
+            const std::string wide = tile.mid_channels == 4 && op == Operator::depsep ? R"((v4\.b32|v4\.f32|v2\.b64|b64|v4\.b16|v2\.b32)\s)" : R"((v4\.b32|v4\.f32|v2\.b64)\s)";
+            const std::string all = R"(\b(ld|st)\.global(\.nc)?\.)" + wide, all_shared = R"(\b(ld|st)\.shared\.)" + wide;
             const bool one = !c || (op == Operator::conv2d && tile.staging == 1);
-            const int steps = one ? 1 : op == Operator::pointwise && c != 64 ? 4 : 2;  // that are unrolled
+            const int steps = one ? 1 : op != Operator::conv2d && c != 64 ? 4 : 2;  // that are unrolled
             CHECK(built.multiplications == 2 * tile.k_tiles * tile.m_tiles * steps);
             CHECK(count(built.ptx, R"(mma\.sync\.aligned\.m16n8k16)") == built.multiplications);
             CHECK(count(built.ptx, R"(\bcall\b|\btrap\b)") == 0);

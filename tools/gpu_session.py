@@ -115,8 +115,10 @@ def plan(o, folder):
         file = os.path.join(SOURCES, "bench", "suites", suite + ".json")
         report, peers = out(f"bench_{suite}.json"), out(f"peers_{suite}.json")
         bench = [sepal, "bench", "--device", o.device, "--suite", suite, "--seconds", "0.3", "--json", report]
+        if o.variants:
+            bench += ["--variants", o.variants]
         if o.peers_python:
-            bench += ["--peers", "all", "--peers-python", o.peers_python]
+            bench += ["--peers", o.peers, "--peers-python", o.peers_python]
             steps.append(Step(f"bench {suite}", bench, 240, report, "bench", suite, need_sepal, out("peak.json")))
             alone = [o.peers_python, os.path.join(SOURCES, "bench", "peers", "gpu_bench.py"), "--suite", file, "--device", o.device, "--limit", "90", "--json", peers]
             done = (lambda path: lambda: "sepal bench has measured the peers" if has_peer(path) else "")(report)
@@ -220,6 +222,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=600, help="for all together (default: 600)")
     parser.add_argument("--only", help="only these steps: names with commas between them; what they begin with is enough")
     parser.add_argument("--peers-python", help="a Python with PyTorch for CUDA (default: python3, where it has PyTorch; none: no peers)")
+    parser.add_argument("--peers", default="all", help="these of the libraries, as of sepal bench (default: all)")
+    parser.add_argument("--variants", help="only kernels whose names match this pattern (default: all that sepal bench measures)")
     parser.add_argument("--candidates", default=CANDIDATES, help="a file of schedules to time beside those of the table, or none (default: schedules/gpu/candidates.json)")
     parser.add_argument("--records", default=os.path.join(SOURCES, "bench", "records", "gpu"), help="folder of the record (default: bench/records/gpu)")
     parser.add_argument("--folder", help="folder of the steps' output (default: build/gpu_session)")

@@ -10,6 +10,10 @@
 
 namespace sepal {
 
+// What is to be expected of a depsep whose depthwise half is summed up in f16 (the knob half_sums): of each tap's sum the rounding to 11 bits.
+inline double half_sums_rel_error(const ConvProblem &problem) { return double(problem.r * problem.s) * 0x1p-11; }
+constexpr const char *half_sums_token = "hs";  // of that knob, in a variant's name
+
 // What a block of a kernel computes.
 struct TensorCoreBlock {
     int64_t channels = 0;  // of the output: a panel of the filter, a multiple of 64

@@ -52,12 +52,12 @@ void input_into_shared_memory(TensorCoreStages &st, const Var &block, const Tens
         .gpu_threads(lane, warp);
 }
 
-// The depthwise half of a block, all channels, goes into shared memory. A lane computes 8 channels of mid_q_tile pixels in each of two rows, whose
+// The depthwise half of a block, all channels, goes into shared memory. A lane computes mid_channels channels of mid_q_tile pixels in each of two rows, whose
 // taps overlap. Warps are never divided: a barrier follows.
 void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const TensorCoreTile &tile) {
     const int columns = int(block_of(tile).pixels) / 2;
-    const int groups = depthwise_lane_groups(int(Internal::as_const_int(st.steps).value_or(0))), lane_columns = warp_lanes / groups;
-    Var xo("xo"), xi("xi"), xl("xl"), co("co"), cl("cl"), unit("unit"), round("round"), warp("warp"), lane("lane");
+    const int groups = depthwise_lane_groups(tile, int(Internal::as_const_int(st.steps).value_or(0))), lane_columns = warp_lanes / groups;
+    Var xo("xo"), xi("xi"), xl("xl"), co("co"), cl("cl"), ci("ci"), unit("unit"), round("round"), warp("warp"), lane("lane");
     st.mid.compute_at(st.output, block)
         .store_in(MemoryType::GPUShared)
         .bound_extent(st.i, 8)
@@ -67,7 +67,9 @@ void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const 
         .align_storage(st.x, pixels_of_row(st))
         .split(st.x, xo, xi, tile.mid_q_tile)
         .split(xo, xo, xl, lane_columns)
-        .split(st.c8, co, cl, groups)
+        .split(st.i, ci, st.i, tile.mid_channels)
+        .split(st.c8, co, cl, groups / (8 / tile.mid_channels))
+        .fuse(ci, cl, cl)
         .fuse(cl, xl, lane)
         .fuse(xo, co, unit)
         .split(unit, round, warp, threads_of(tile) / warp_lanes, TailStrategy::GuardWithIf)
@@ -78,7 +80,7 @@ void depthwise_into_shared_memory(TensorCoreStages &st, const Var &block, const 
         .gpu_threads(lane, warp);
     st.depthwise.compute_at(st.mid, lane)
         .store_in(MemoryType::Register)
-        .bound_extent(st.i, 8)
+        .bound_extent(st.i, tile.mid_channels)
         .bound_extent(st.c8, 1)
         .bound_extent(st.x, tile.mid_q_tile)
         .bound_extent(st.y, 2)

@@ -15,11 +15,12 @@ struct TensorCoreTile {
     int m_warps = 0;       // ... and over pixels
     int c_unroll = 0;      // steps of 32 input channels that are unrolled
     int blocks = 0;        // that a multiprocessor is to hold at once, which limits the registers of a lane; 1: whatever comes of it
-    int mid_q_tile = 0;    // depsep: pixels of a row, in each of two rows, that a lane of the depthwise half computes, for 8 channels
+    int mid_q_tile = 0;    // depsep: pixels of a row, in each of two rows, that a lane of the depthwise half computes ...
+    int mid_channels = 0;  // ... for so many channels, 4 or 8
     int panels_apart = 0;  // depsep, 2: each panel of output channels is a block of its own, which computes the depthwise half anew; 1: one block
                            // computes all panels after each other
     int staging = 0;       // conv2d, specialised only: 1: lanes read the input itself; 2: that of a block is copied to shared memory first, for all taps
-    int half_sums = 0;     // depsep, 2: the depthwise half is summed up in f16; 1: in f32
+    int half_sums = 0;     // depsep, 2: the depthwise half is summed up in f16, where the problem allows half_sums_rel_error(); 1: in f32
 };
 
 struct TensorCoreKnob {
@@ -30,8 +31,8 @@ struct TensorCoreKnob {
 constexpr TensorCoreKnob tensor_core_knobs[] = {
     {"kt", "k_tiles", &TensorCoreTile::k_tiles},   {"mt", "m_tiles", &TensorCoreTile::m_tiles}, {"kw", "k_warps", &TensorCoreTile::k_warps},
     {"mw", "m_warps", &TensorCoreTile::m_warps},   {"uc", "c_unroll", &TensorCoreTile::c_unroll}, {"bl", "blocks", &TensorCoreTile::blocks},
-    {"tm", "mid_q_tile", &TensorCoreTile::mid_q_tile}, {"pa", "panels_apart", &TensorCoreTile::panels_apart},
-    {"in", "staging", &TensorCoreTile::staging},       {"hs", "half_sums", &TensorCoreTile::half_sums},
+    {"tm", "mid_q_tile", &TensorCoreTile::mid_q_tile}, {"mc", "mid_channels", &TensorCoreTile::mid_channels}, {"pa", "panels_apart", &TensorCoreTile::panels_apart},
+    {"in", "staging", &TensorCoreTile::staging},       {half_sums_token, "half_sums", &TensorCoreTile::half_sums},
 };
 
 // Replaces what is 0 in `given` by what suits the problem on a device of so many multiprocessors; without a problem by what does for any.
@@ -41,9 +42,9 @@ inline int threads_of(const TensorCoreTile &t) { return 32 * t.k_warps * t.m_war
 // Output channels and pixels of a block.
 inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {16 * t.k_tiles * t.k_warps, 8 * t.m_tiles * t.m_warps, t.staging > 1}; }
 
-// The lanes of a warp in depsep's depthwise half: so many take neighbouring groups of 8 channels of a pixel, as many as there are in whole, and
-// the others neighbouring tiles of pixels. `steps`: of 32 input channels; 0: any number.
-int depthwise_lane_groups(int steps);
+// The lanes of a warp in depsep's depthwise half: so many take neighbouring groups of mid_channels channels of a pixel, as many as there are in whole,
+// and the others neighbouring tiles of pixels. `steps`: of 32 input channels; 0: any number.
+int depthwise_lane_groups(const TensorCoreTile &tile, int steps);
 // Whether warps come out even on a row of a block.
 bool divides_rows(const TensorCoreTile &tile, int steps);
 

@@ -183,7 +183,9 @@ KernelSpec make_tensor_core_spec(Operator op, Isa isa, const TensorCoreTile &set
     const TensorCoreTile full = derive(set, op, problem);
     spec.knobs.emplace_back(tensor_cores_token, 2);
     for (const TensorCoreKnob &knob : tensor_core_knobs) {
-        if (set.*knob.member) spec.knobs.emplace_back(knob.token, set.*knob.member);
+        // What is derived and changes the result is told by the name too.
+        const bool is_told = set.*knob.member || (std::string_view(knob.token) == half_sums_token && full.*knob.member > 1);
+        if (is_told) spec.knobs.emplace_back(knob.token, full.*knob.member);
         spec.generator_params[knob.name] = std::to_string(full.*knob.member);
     }
     const TensorCoreBlock block = block_of(full);
