@@ -145,15 +145,15 @@ void accumulate_conv(ConvStages &st, const Func &filter, const Func &bias, const
                      int panel) {
     st.filter = filter;
     st.geometry = geo;
-    st.source = st.phases.defined() ? st.phases : st.padded;
+    st.source = st.padded;
     st.sum = RDom(0, st.channels, 0, s, 0, r, "sum");
     st.acc = Func("acc");
     const RDom &t = st.sum;
     Expr input = met(st, {t.x, st.g}, t.y, t.z, geo);
-    if (st.tap_by_tap) {
+    if (st.tap_by_tap || st.phases.defined()) {
         Var s("s"), r("r");
         st.source = Func("tap");
-        st.source(st.c, st.g, st.x, st.y, st.n, s, r) = st.padded(st.c, st.g, column(st, s, geo), row(st, r, geo), st.n);
+        st.source(st.c, st.g, st.x, st.y, st.n, s, r) = met(st, {st.c, st.g}, s, r, geo);
         input = st.source(t.x, st.g, st.x, st.y, st.n, t.y, t.z);
     }
     st.acc(st.k, st.g, st.x, st.y, st.n) = bias(st.k, st.g);

@@ -33,7 +33,7 @@ struct ConvStages {
     Halide::Func acc;     // (k, x, y, n), (k, g, x, y, n), (k, x) or (k, x, n): accumulates over channels (and taps)
     Halide::RDom sum;     // x: input channel; conv2d also y: filter column, z: filter row
     Halide::Func filter;  // the panelled filter that acc reads
-    Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input; of a conv2d with `tap_by_tap` (c, g, x, y, n, s, r):
+    Halide::Func source;  // what acc reads besides: padded, mid, or the pointwise input; of a conv2d with `tap_by_tap` or `phases` (c, g, x, y, n, s, r):
                           // what the tap (s, r) of the pixel (x, y) of the output meets
     bool tap_by_tap = false;
 

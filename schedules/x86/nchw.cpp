@@ -63,6 +63,8 @@ void sum_in_registers(ConvStages &st, const PlaneLoops &loops, const NchwSchedul
     update.reorder(order).vectorize(st.x, knobs.lanes).unroll(st.x).unroll(st.k);
     Func vectors = st.source.in(st.acc);
     vectors.compute_at(st.acc, st.sum.x).reorder_storage(pixels_first(vectors, st.x)).vectorize(st.x, knobs.lanes).unroll(st.x);
+    // Where stride and dilation are not known, Halide does not find out that these are constants, and would allocate memory each time.
+    for (const Var &v : vectors.args()) vectors.bound_extent(v, v.name() == st.x.name() ? knobs.q_tile : v.name() == vectors.args()[0].name() ? knobs.c_unroll : 1);
     if (knobs.c_unroll > 1) {
         update.unroll(st.sum.x, knobs.c_unroll);
         vectors.unroll(vectors.args()[0]);
