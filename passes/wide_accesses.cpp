@@ -6,7 +6,7 @@ using namespace Halide::Internal;
 namespace sepal {
 namespace {
 
-bool is_wide(int bits) { return bits == 64 || bits == 128; }
+bool is_size_of_access(int bits) { return bits == 64 || bits == 128; }
 Type integer_of(const Type &type) { return UInt(type.bits() * type.lanes()); }
 
 Expr wide_index(const Expr &index, int lanes) { return simplify(index.as<Ramp>()->base / lanes); }
@@ -19,7 +19,7 @@ Expr wide_zero(const Type &type) { return Reinterpret::make(integer_of(type), ma
 template<typename Access>
 bool WideAccesses::is_wide(const Access *access, const Type &type) const {
     const Ramp *ramp = access->index.template as<Ramp>();
-    if (!in_kernel_ || registers_.count(access->name) || type.bits() != 16 || !sepal::is_wide(type.bits() * type.lanes())) return false;
+    if (!in_kernel_ || registers_.count(access->name) || type.bits() != 16 || !is_size_of_access(type.bits() * type.lanes())) return false;
     if (!ramp || !is_const_one(ramp->stride) || !is_const_one(access->predicate)) return false;
     return access->alignment.modulus % type.lanes() == 0 && access->alignment.remainder % type.lanes() == 0;
 }

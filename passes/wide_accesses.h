@@ -1,4 +1,4 @@
-// WideAccesses: a lowering pass that loads and stores vectors of 16-bit values as one access of 128 bits.
+// WideAccesses: a lowering pass that loads and stores vectors of 16-bit values as one access of 64 or 128 bits.
 #pragma once
 
 #include <Halide.h>
@@ -9,8 +9,8 @@
 namespace sepal {
 
 // The PTX that Halide emits accesses 128 bits at once only as four values of 32 bits; eight halves become two accesses of 64 bits. This
-// pass makes each access of eight neighbouring 16-bit values, whose index Halide knows to be a multiple of eight, one of a 128-bit integer that is
-// taken apart in registers; so it does with a choice between such a load and zeros, which takes four selects instead of eight. Only
+// pass makes each access of four or eight neighbouring 16-bit values, whose index Halide knows to be a multiple of their number, one of an integer that
+// is taken apart in registers; so it does with a choice between such a load and zeros, which takes half as many selects. Only
 // inside kernels, and not of what is in registers.
 class WideAccesses : public Halide::Internal::IRMutator {
     using Halide::Internal::IRMutator::visit;

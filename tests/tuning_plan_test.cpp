@@ -224,6 +224,17 @@ TEST_CASE("a file of candidates makes kernels for a problem; those of the projec
     refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"qq": 2}})", "unknown knob \"qq\"");
     refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"q_lanes": 2, "c_block": 24}})", "knob \"c_block\" is 24; allowed with staging 2: what divides 128 channels");
     refused(R"({"op": "conv2d", "isa": ["sm80"], "scheduler": "hand", "knobs": {"tensor_cores": 2}})", "knob \"tensor_cores\" is for");
+    const auto not_on_tensor_cores = [&](const std::string &knob, const std::string &part) {
+        ConvProblem depsep = half;
+        depsep.op = Operator::depsep;
+        const std::string row = R"({"op": "depsep", "dtype": ["f16"], "isa": ["sm80"], "scheduler": "hand", "knobs": {"tensor_cores": 2, )" + knob + "}}";
+        CHECK_THAT(bad_input([&] { plan(row, depsep, Isa::sm80); }), Contains("c.json: variant 0: ") && Contains(part));
+    };
+    not_on_tensor_cores(R"("mid_channels": 3)", "knob \"mid_channels\" is 3; allowed on tensor cores: 4 and 8");
+    not_on_tensor_cores(R"("k_tiles": 6)", "knob \"k_tiles\" is 6; allowed on tensor cores: multiples of 4 up to 16");
+    not_on_tensor_cores(R"("half_sums": 3)", "knob \"half_sums\" is 3; allowed on tensor cores: 1 and 2");
+    not_on_tensor_cores(R"("mid_q_tile": 5)", "knob \"mid_q_tile\" is 5; allowed on tensor cores: what cuts a block's 16 columns evenly");
+    not_on_tensor_cores(R"("m_warps": 64)", "knobs \"k_warps\" and \"m_warps\" make blocks of 2048 threads; allowed: up to 1024");
     CHECK_THAT(bad_input([&] { plan_candidates(folder.path("none.json"), p, Isa::sm80); }), Contains("none.json") && Contains("cannot be read"));
 
     size_t planned = 0;

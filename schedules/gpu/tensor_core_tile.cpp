@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace sepal {
 namespace {
@@ -109,6 +110,26 @@ TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<Con
     while (given.mid_q_tile == 0 && t.mid_q_tile > 1 && !fits()) t.mid_q_tile /= 2;
     set(t.blocks, std::max(1, SmLimits::registers / (lane_registers * threads_of(t))));
     return t;
+}
+
+std::string why_not_valid(const TensorCoreTile &given, Operator op, const std::optional<ConvProblem> &problem) {
+    const auto is = [&](const char *name, int value, const std::string &allowed) { return fmt::format("knob \"{}\" is {}; allowed on tensor cores: {}", name, value, allowed); };
+    constexpr int most_tiles = 16, most_threads = 1024, most_unrolled = 64, most_blocks = 32;
+    if (given.k_tiles % 4 != 0 || given.k_tiles > most_tiles) return is("k_tiles", given.k_tiles, fmt::format("multiples of 4 up to {}", most_tiles));
+    if (given.m_tiles > most_tiles) return is("m_tiles", given.m_tiles, fmt::format("1 to {}", most_tiles));
+    if (given.c_unroll > most_unrolled) return is("c_unroll", given.c_unroll, fmt::format("1 to {}", most_unrolled));
+    if (given.blocks > most_blocks) return is("blocks", given.blocks, fmt::format("1 to {}", most_blocks));
+    if (given.mid_channels != 0 && given.mid_channels != 4 && given.mid_channels != 8) return is("mid_channels", given.mid_channels, "4 and 8");
+    for (int TensorCoreTile::*member : {&TensorCoreTile::panels_apart, &TensorCoreTile::staging, &TensorCoreTile::half_sums})
+        if (given.*member > 2)
+            return is(std::find_if(std::begin(tensor_core_knobs), std::end(tensor_core_knobs), [&](const TensorCoreKnob &k) { return k.member == member; })->name,
+                      given.*member, "1 and 2");
+    const TensorCoreTile t = derive(given, op, problem);
+    if (threads_of(t) > most_threads)
+        return fmt::format("knobs \"k_warps\" and \"m_warps\" make blocks of {} threads; allowed: up to {}", threads_of(t), most_threads);
+    if (op == Operator::depsep && !divides_rows(t, problem ? int(ceil_div(problem->c, 32)) : 0))
+        return is("mid_q_tile", t.mid_q_tile, fmt::format("what cuts a block's {} columns evenly for the lanes of a warp", block_of(t).pixels / 2));
+    return {};
 }
 
 int depthwise_lane_groups(const TensorCoreTile &t, int steps) {

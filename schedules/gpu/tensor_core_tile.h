@@ -38,6 +38,9 @@ constexpr TensorCoreKnob tensor_core_knobs[] = {
 // Replaces what is 0 in `given` by what suits the problem on a device of so many multiprocessors; without a problem by what does for any.
 TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<ConvProblem> &problem, int multiprocessors = 132);
 
+// Why kernels cannot keep to the knobs that are given, of which 0 is none, one sentence that names the knob; empty when they can.
+std::string why_not_valid(const TensorCoreTile &given, Operator op, const std::optional<ConvProblem> &problem);
+
 inline int threads_of(const TensorCoreTile &t) { return 32 * t.k_warps * t.m_warps; }
 // Output channels and pixels of a block.
 inline TensorCoreBlock block_of(const TensorCoreTile &t) { return {16 * t.k_tiles * t.k_warps, 8 * t.m_tiles * t.m_warps, t.staging > 1}; }

@@ -147,7 +147,7 @@ struct Row {
 
     // The same of a row for GPUs.
     void check_gpu_knobs(Operator op, const std::optional<ConvProblem> &problem) const {
-        const std::string why = why_not_valid(derive_gpu(gpu_schedule(), op, problem), op, problem);
+        const std::string why = on_tensor_cores() ? why_not_valid(tensor_core_tile(), op, problem) : why_not_valid(derive_gpu(gpu_schedule(), op, problem), op, problem);
         if (!why.empty()) fail((problem ? fmt::format("for problem \"{}\": ", problem->name) : "") + why);
     }
     void check_tensor_cores(Operator op, DType dtype, Isa isa, const std::string &scheduler) const {
@@ -200,9 +200,12 @@ std::optional<KernelSpec> specialise_row(const Row &row, const ConvProblem &prob
     if (is_gpu(isa)) {
         if (problem.residual || problem.layout != Layout::nhwc) return std::nullopt;
         row.check_tensor_cores(row.op(), problem.dtype, isa, "hand");
-        if (row.on_tensor_cores())
-            return why_not_on_tensor_cores(problem).empty() ? std::optional(specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())) : std::nullopt;
         row.check_gpu_knobs(row.op(), problem);
+        if (row.on_tensor_cores()) {
+            const TensorCoreTile tile = row.tensor_core_tile();
+            const bool allowed = tile.half_sums < 2 || half_sums_rel_error(problem) <= problem.max_rel_error;
+            return allowed && why_not_on_tensor_cores(problem).empty() ? std::optional(specialise_on_tensor_cores(problem, isa, tile)) : std::nullopt;
+        }
         return specialise_on_gpu(problem, isa, row.gpu_schedule());
     }
     if (const std::string why = why_no_schedule(problem.dtype, isa); !why.empty()) row.fail(fmt::format("field \"dtype\" holds \"{}\", but {}", name(problem.dtype), why));
@@ -270,7 +273,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 row.check_tensor_cores(op, dtype, isa, scheduler);
                 if (!item.contains("suite")) {
                     if (scheduler != "hand") row.fail(fmt::format("field \"suite\" is missing; {} schedules for one shape", scheduler));
-                    if (!tensor_cores) row.check_gpu_knobs(op, std::nullopt);
+                    row.check_gpu_knobs(op, std::nullopt);
                     add(row, tensor_cores ? any_shape_on_tensor_cores(op, isa, row.tensor_core_tile(), row.conditions())
                                           : any_shape_on_gpu(op, dtype, isa, row.gpu_schedule(), row.conditions()));
                     continue;
@@ -278,7 +281,7 @@ std::vector<KernelSpec> plan_kernels(const std::string &table_path, const std::v
                 for (const ConvProblem &problem : load_suite(row.text("suite")).problems) {
                     if (problem.op != op || problem.dtype != dtype || problem.layout != layout) continue;
                     if (tensor_cores && !why_not_on_tensor_cores(problem).empty()) continue;
-                    if (!tensor_cores && scheduler == "hand") row.check_gpu_knobs(op, problem);
+                    if (scheduler == "hand") row.check_gpu_knobs(op, problem);
                     KernelSpec spec = tensor_cores ? specialise_on_tensor_cores(problem, isa, row.tensor_core_tile())
                                                    : specialise_on_gpu(problem, isa, row.gpu_schedule(), scheduler);
                     spec.suite = row.text("suite");
