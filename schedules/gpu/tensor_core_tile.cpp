@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 namespace sepal {
 namespace {
@@ -39,6 +39,9 @@ int64_t staged_bytes(const ConvProblem &p, const TensorCoreTile &t) {
 
 // Bytes of shared memory of what a depsep's block has between its halves, of two rows.
 int64_t mid_bytes(int64_t c, int64_t block_pixels) { return pixel_bytes(c) * row_pixels(block_pixels / 2) * 2; }
+
+// Steps of 32 input channels; 0 where the problem is not known.
+int steps_of(const std::optional<ConvProblem> &p) { return p ? int(ceil_div(p->c, 32)) : 0; }
 
 // The largest panel of which little is filled up with zeros.
 int panel_of(int64_t k) { return ceil_div(k, 128) * 128 - k <= k / 8 ? 128 : 64; }
@@ -85,50 +88,47 @@ TensorCoreTile derive(TensorCoreTile given, Operator op, const std::optional<Con
     } else if (depsep) {
         if (free_m_tiles) t.m_tiles = depsep_m_tiles;
     }
+    const int steps = steps_of(problem);
     if (t.c_unroll == 0) {
         t.c_unroll = 1;
-        const int64_t steps = problem ? ceil_div(problem->c, 32) : 0;
         // Of a conv2d from shared memory two: 128 channels on 224 x 224 pixels took 37.7 us in place of 46.1 for one image on an H200, 553 in place of
         // 540 for 16. Of a depsep four: 186 in place of 211.
         if (op == Operator::depsep || t.staging > 1) t.c_unroll = steps > 0 && steps % 2 == 0 ? 2 : 1;
         if (op == Operator::depsep && t.c_unroll == 2 && steps % 4 == 0) t.c_unroll = 4;
-        if (op == Operator::pointwise) t.c_unroll = int(steps <= 8 ? std::max<int64_t>(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1);
+        if (op == Operator::pointwise) t.c_unroll = steps <= 8 ? std::max(1, steps) : steps % 4 == 0 ? 4 : steps % 2 == 0 ? 2 : 1;
     }
     // Of 64 sums of a lane 8 pixels of a row x 4 channels take less from the multiprocessor's cache, which is what holds the kernel up, than 4 x 8: the
     // taps of 40 words of 64 bits in place of 24 of 128, and half of the filter. 128 channels on 224 x 224 pixels, 8 images: 75 us in place of 94.
-    const int steps = problem ? int(ceil_div(problem->c, 32)) : 0;
     const auto fits = [&] {
         const int64_t items = block_of(t).pixels / 2 * (32 / t.mid_channels) * std::max(1, steps);
         return divides_rows(t, steps) && items / t.mid_q_tile >= threads_of(t);
     };
-    const auto free = [&](int channels, int columns) {
+    const auto set_mid = [&](int channels, int columns) {
         t.mid_channels = given.mid_channels ? given.mid_channels : channels;
         t.mid_q_tile = given.mid_q_tile ? given.mid_q_tile : columns;
     };
-    free(4, 8);
-    if (!problem || !fits()) free(8, 4);
+    set_mid(4, 8);
+    if (!problem || !fits()) set_mid(8, 4);
     while (given.mid_q_tile == 0 && t.mid_q_tile > 1 && !fits()) t.mid_q_tile /= 2;
     set(t.blocks, std::max(1, SmLimits::registers / (lane_registers * threads_of(t))));
     return t;
 }
 
 std::string why_not_valid(const TensorCoreTile &given, Operator op, const std::optional<ConvProblem> &problem) {
-    const auto is = [&](const char *name, int value, const std::string &allowed) { return fmt::format("knob \"{}\" is {}; allowed on tensor cores: {}", name, value, allowed); };
+    const auto refused = [](const char *name, int value, const std::string &allowed) { return fmt::format("knob \"{}\" is {}; allowed on tensor cores: {}", name, value, allowed); };
     constexpr int most_tiles = 16, most_threads = 1024, most_unrolled = 64, most_blocks = 32;
-    if (given.k_tiles % 4 != 0 || given.k_tiles > most_tiles) return is("k_tiles", given.k_tiles, fmt::format("multiples of 4 up to {}", most_tiles));
-    if (given.m_tiles > most_tiles) return is("m_tiles", given.m_tiles, fmt::format("1 to {}", most_tiles));
-    if (given.c_unroll > most_unrolled) return is("c_unroll", given.c_unroll, fmt::format("1 to {}", most_unrolled));
-    if (given.blocks > most_blocks) return is("blocks", given.blocks, fmt::format("1 to {}", most_blocks));
-    if (given.mid_channels != 0 && given.mid_channels != 4 && given.mid_channels != 8) return is("mid_channels", given.mid_channels, "4 and 8");
-    for (int TensorCoreTile::*member : {&TensorCoreTile::panels_apart, &TensorCoreTile::staging, &TensorCoreTile::half_sums})
-        if (given.*member > 2)
-            return is(std::find_if(std::begin(tensor_core_knobs), std::end(tensor_core_knobs), [&](const TensorCoreKnob &k) { return k.member == member; })->name,
-                      given.*member, "1 and 2");
+    if (given.k_tiles % 4 != 0 || given.k_tiles > most_tiles) return refused("k_tiles", given.k_tiles, fmt::format("multiples of 4 up to {}", most_tiles));
+    if (given.m_tiles > most_tiles) return refused("m_tiles", given.m_tiles, fmt::format("1 to {}", most_tiles));
+    if (given.c_unroll > most_unrolled) return refused("c_unroll", given.c_unroll, fmt::format("1 to {}", most_unrolled));
+    if (given.blocks > most_blocks) return refused("blocks", given.blocks, fmt::format("1 to {}", most_blocks));
+    if (given.mid_channels != 0 && given.mid_channels != 4 && given.mid_channels != 8) return refused("mid_channels", given.mid_channels, "4 and 8");
+    for (const auto &[name, value] : {std::pair("panels_apart", given.panels_apart), std::pair("staging", given.staging), std::pair("half_sums", given.half_sums)})
+        if (value > 2) return refused(name, value, "1 and 2");
     const TensorCoreTile t = derive(given, op, problem);
     if (threads_of(t) > most_threads)
         return fmt::format("knobs \"k_warps\" and \"m_warps\" make blocks of {} threads; allowed: up to {}", threads_of(t), most_threads);
-    if (op == Operator::depsep && !divides_rows(t, problem ? int(ceil_div(problem->c, 32)) : 0))
-        return is("mid_q_tile", t.mid_q_tile, fmt::format("what cuts a block's {} columns evenly for the lanes of a warp", block_of(t).pixels / 2));
+    if (op == Operator::depsep && !divides_rows(t, steps_of(problem)))
+        return refused("mid_q_tile", t.mid_q_tile, fmt::format("what cuts a block's {} columns evenly for the lanes of a warp", block_of(t).pixels / 2));
     return {};
 }
 
